@@ -1,0 +1,271 @@
+"""What admins do: boards, seasons, entries, keys, maintenance."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, Response
+from flask import request as http
+
+from leaderboard import boards, corrections, maintenance, seasons, standings
+from leaderboard.api import answers, schemas
+from leaderboard.api.fields import show_instant
+from leaderboard.api.operation import Request, answer, no_content, operation
+from leaderboard.api.shapes import show_board, show_entry, show_place
+from leaderboard.boards import Defined
+from leaderboard.callers import Role
+from leaderboard.credentials import ROLES, IssuedKey, Key
+from leaderboard.definitions import to_definition
+from leaderboard.errors import Problem
+from leaderboard.model import PeriodState
+from leaderboard.submissions import Submission
+
+blueprint = Blueprint("admin", __name__, url_prefix="/v1/admin")
+
+
+# -- boards ------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/boards/<board:board>")
+@operation("get_board_definition", role=Role.ADMIN, answers={200: answers.BoardAnswer}, errors=("board_not_found",))
+def get_board_definition(request: Request, board: str) -> Response:
+    """A board's whole definition, rules included."""
+    snapshot = request.lb.boards.fresh(board)
+    return _show_definition(request, board, 200, snapshot)
+
+
+@blueprint.put("/boards/<board:board>")
+@operation(
+    "put_board",
+    role=Role.ADMIN,
+    body=schemas.BoardSchema,
+    query=schemas.DryRunQuery,
+    answers={200: answers.BoardAnswer, 201: answers.BoardAnswer},
+    errors=("board_has_entries", "revision_mismatch", "not_supported", "quota_exceeded", "outcome_unknown"),
+)
+def put_board(request: Request, board: str) -> Response:
+    """Define a board, or change its definition.
+
+    What is left out takes its default. `order`, `decimals`, `tiebreaks`, where periods begin, and `ties` to `dense`
+    cannot change while the board has entries. `If-Match` with a revision refuses to overwrite another change (0: it
+    must be new). With `dry_run` the answer says what would change.
+    """
+    definition = replace(request.body, id=board)
+    defined = boards.define_board(
+        request.lb, definition, expected_revision=_expected_revision(), dry_run=request.query["dry_run"]
+    )
+    if request.query["dry_run"]:
+        return answer(_show_changes(defined))
+    snapshot = request.lb.boards.fresh(board)
+    return _show_definition(request, board, 200 if defined.before else 201, snapshot)
+
+
+@blueprint.delete("/boards/<board:board>")
+@operation(
+    "delete_board",
+    role=Role.ADMIN,
+    answers={204: "The board is gone."},
+    errors=("board_not_found", "board_not_archived", "outcome_unknown"),
+)
+def delete_board(request: Request, board: str) -> Response:
+    """Delete an archived board with everything kept for it."""
+    boards.delete_board(request.lb, board)
+    return no_content()
+
+
+@blueprint.post("/boards/<board:board>/reset")
+@operation(
+    "reset_board",
+    role=Role.ADMIN,
+    body=schemas.ResetSchema,
+    answers={200: answers.ResetAnswer},
+    errors=("board_not_found", "season_not_current", "no_season", "idempotency_key_reused", "outcome_unknown"),
+    idempotent=True,
+)
+def reset_board(request: Request, board: str) -> Response:
+    """Close the current season and open the next.
+
+    In one step for every player: no submission is lost or counted twice, and the closed standings never change.
+    """
+    call = request.idempotent(f"reset:{board}")
+    reset = seasons.reset_season(request.lb, board, request.body["season"], call)
+    return answer(
+        {
+            "board": reset.board,
+            "closed": reset.closed,
+            "opened": reset.opened,
+            "at": show_instant(reset.at_ms),
+        },
+        headers={"Idempotent-Replayed": "true"} if reset.replayed else None,
+    )
+
+
+# -- entries -----------------------------------------------------------------------------------------------------
+
+
+@blueprint.put("/boards/<board:board>/entries/<player:player>")
+@operation(
+    "put_entry",
+    role=Role.ADMIN,
+    body=schemas.CorrectionSchema,
+    query=schemas.PeriodQuery,
+    answers={200: answers.OneEntryAnswer},
+    errors=("board_not_found", "period_not_found", "period_gone", "period_settled", "player_erased", "outcome_unknown"),
+)
+def put_entry(request: Request, board: str, player: str) -> Response:
+    """Correct a player's entry in one standings, whatever the board's policy; also while it is frozen."""
+    snapshot, period, occurrence = _correctable(request, board)
+    body = request.body
+    submission = Submission(
+        board, player, body["score"], body["tiebreaks"], body.get("metadata", b""), body.get("achieved_at")
+    )
+    corrections.correct_entry(request.lb, snapshot, period, occurrence, submission)
+    entry, total, percentile = standings.find_entry(request.lb, snapshot.board, occurrence, player)
+    return answer(
+        show_place(snapshot.board, occurrence)
+        | {"entry": show_entry(snapshot.board, entry), "total": total, "percentile": percentile}
+    )
+
+
+@blueprint.delete("/boards/<board:board>/entries/<player:player>")
+@operation(
+    "delete_entry",
+    role=Role.ADMIN,
+    query=schemas.ReasonQuery,
+    answers={204: "The entry is removed."},
+    errors=("board_not_found", "period_not_found", "period_gone", "period_settled", "entry_not_found",
+            "outcome_unknown"),
+)  # fmt: skip
+def delete_entry(request: Request, board: str, player: str) -> Response:
+    """Remove a player's entry from one standings."""
+    snapshot, _, occurrence = _correctable(request, board)
+    corrections.remove_entry(request.lb, snapshot.board, occurrence, player)
+    return no_content()
+
+
+# -- keys --------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/keys")
+@operation("list_keys", role=Role.ADMIN, answers={200: answers.KeysAnswer})
+def list_keys(request: Request) -> Response:
+    """All keys, revoked ones too, oldest first; never their secrets."""
+    return answer({"keys": [_show_key(key) for key in request.lb.credentials.list()]})
+
+
+@blueprint.post("/keys")
+@operation(
+    "create_key",
+    role=Role.ADMIN,
+    body=schemas.KeySchema,
+    answers={201: answers.IssuedKeyAnswer},
+    errors=("outcome_unknown",),
+)
+def create_key(request: Request) -> Response:
+    """Make a key. Its secret is in this answer and nowhere else."""
+    issued = request.lb.credentials.create(request.body["name"], ROLES[request.body["role"]])
+    return answer(_show_key(issued) | {"secret": issued.secret}, 201)
+
+
+@blueprint.delete("/keys/<key_id>")
+@operation(
+    "revoke_key",
+    role=Role.ADMIN,
+    answers={204: "The key is revoked."},
+    errors=("key_not_found", "outcome_unknown"),
+)
+def revoke_key(request: Request, key_id: str) -> Response:
+    """Revoke a key; it stops working within half a second."""
+    request.lb.credentials.revoke(key_id)
+    return no_content()
+
+
+# -- maintenance -------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/maintenance")
+@operation("get_maintenance", role=Role.ADMIN, answers={200: answers.MaintenanceAnswer})
+def get_maintenance(request: Request) -> Response:
+    """Whether the service is in maintenance."""
+    return answer(_show_maintenance(maintenance.get_maintenance(request.lb)))
+
+
+@blueprint.put("/maintenance")
+@operation(
+    "put_maintenance",
+    role=Role.ADMIN,
+    body=schemas.MaintenanceSchema,
+    answers={200: answers.MaintenanceAnswer},
+    errors=("outcome_unknown",),
+)
+def put_maintenance(request: Request) -> Response:
+    """Begin maintenance: no board takes a submission, until it is ended. Reads go on."""
+    return answer(_show_maintenance(maintenance.begin_maintenance(request.lb, request.body["reason"])))
+
+
+@blueprint.delete("/maintenance")
+@operation(
+    "delete_maintenance",
+    role=Role.ADMIN,
+    answers={204: "Maintenance has ended."},
+    errors=("outcome_unknown",),
+)
+def delete_maintenance(request: Request) -> Response:
+    """End maintenance."""
+    maintenance.end_maintenance(request.lb)
+    return no_content()
+
+
+def _correctable(request: Request, board: str) -> Any:
+    """The snapshot, period and occurrence that a correction names, while it can still change."""
+    snapshot, now = request.lb.boards.fresh(board), request.lb.clock.now_ms()
+    period, occurrence = seasons.find_occurrence(
+        request.lb, snapshot, request.query.get("period"), request.query.get("period_id"), now
+    )
+    if seasons.state_at(period, occurrence, now) is PeriodState.SETTLED:
+        raise Problem("period_settled")
+    return snapshot, period, occurrence
+
+
+def _expected_revision() -> int | None:
+    header = http.headers.get("If-Match")
+    if header is None:
+        return None
+    match = re.fullmatch(r'(?:W/)?"?([0-9]{1,15})"?', header.strip())
+    if match is None:
+        raise Problem("malformed_request", "If-Match names a revision, such as 3")
+    return int(match[1])
+
+
+def _show_definition(request: Request, board: str, status: int, snapshot: boards.Snapshot) -> Response:
+    return answer(show_board(snapshot, request.lb.clock.now_ms(), rules=True), status)
+
+
+def _show_changes(defined: Defined) -> dict[str, object]:
+    before = to_definition(defined.before) if defined.before else {}
+    after = to_definition(defined.board)
+    changes = [
+        {"member": name, "before": before.get(name), "after": value}
+        for name, value in after.items()
+        if name != "revision" and (name not in before or before[name] != value)
+    ]
+    action = "create" if defined.before is None else "change" if changes else "nothing"
+    return {"action": action, "changes": changes}
+
+
+def _show_key(key: Key | IssuedKey) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "role": key.role.name.lower(),
+        "created_at": show_instant(key.created_ms),
+        "revoked_at": show_instant(getattr(key, "revoked_ms", None)),
+    }
+
+
+def _show_maintenance(now: maintenance.Maintenance | None) -> dict[str, object]:
+    if now is None:
+        return {"active": False, "reason": None, "since": None}
+    return {"active": True, "reason": now.reason, "since": show_instant(now.since_ms)}

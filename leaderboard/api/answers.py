@@ -1,0 +1,269 @@
+"""The schemas of answers, for the OpenAPI document and the tests. `api/shapes.py` builds the data."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields, validate
+
+from leaderboard.api.board_schemas import BoardSchema, RulesSchema
+from leaderboard.credentials import ROLES
+from leaderboard.model import FriendState, PeriodKind, PeriodState
+from leaderboard.submissions import Outcome
+
+
+def _kind() -> fields.Enum[PeriodKind]:
+    return fields.Enum(PeriodKind, by_value=True, required=True)
+
+
+def _instant(*, nullable: bool = False) -> fields.String:
+    example = "2026-11-22T18:00:00.000Z"
+    return fields.String(required=True, allow_none=nullable, metadata={"format": "date-time", "example": example})
+
+
+def _number(description: str = "") -> fields.Float:
+    return fields.Float(required=True, metadata={"description": description} if description else {})
+
+
+class FieldErrorAnswer(Schema):
+    pointer = fields.String(required=True, metadata={"description": "JSON pointer, or ?name of a parameter."})
+    code = fields.String(required=True)
+    detail = fields.String(required=True)
+
+
+class ProblemAnswer(Schema):
+    """RFC 9457. `code` is permanent; further members may say more."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True)
+    errors = fields.List(fields.Nested(FieldErrorAnswer))
+
+
+class PlayerAnswer(Schema):
+    id = fields.String(required=True)
+    display_name = fields.String(required=True, allow_none=True)
+    avatar_url = fields.String(required=True, allow_none=True)
+    country = fields.String(required=True, allow_none=True)
+
+
+class ProfileAnswer(PlayerAnswer):
+    """The public profile; what follows `country` is for the player itself and for servers."""
+
+    platform = fields.String(allow_none=True)
+    attributes = fields.Dict(keys=fields.String(), values=fields.String())
+    submissions = fields.Integer()
+    created_at = fields.String(metadata={"format": "date-time"})
+
+
+class SessionAnswer(Schema):
+    token = fields.String(required=True, metadata={"example": "lb1.p_0123456789abcdef.…"})
+    player = fields.Nested(ProfileAnswer, required=True)
+    expires_at = _instant()
+    created = fields.Boolean(required=True, metadata={"description": "Whether the player is new."})
+
+
+class EntryAnswer(Schema):
+    rank = fields.Integer(required=True)
+    player = fields.Nested(PlayerAnswer, required=True)
+    score = _number()
+    tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    metadata = fields.Dict(required=True, allow_none=True)
+    achieved_at = _instant()
+
+
+class FriendEntryAnswer(EntryAnswer):
+    board_rank = fields.Integer(required=True)
+
+
+class _PlaceAnswer(Schema):
+    board = fields.String(required=True)
+    period = _kind()
+    period_id = fields.String(required=True)
+    segment = fields.String(required=True, allow_none=True)
+
+
+class _PeriodAnswer(_PlaceAnswer):
+    starts_at = _instant(nullable=True)
+    ends_at = _instant(nullable=True)
+    state = fields.Enum(PeriodState, by_value=True, required=True)
+    total = fields.Integer(required=True)
+
+
+class CursorsAnswer(Schema):
+    next_cursor = fields.String(required=True, allow_none=True)
+    prev_cursor = fields.String(required=True, allow_none=True)
+
+
+class NextAnswer(Schema):
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class StandingsAnswer(_PeriodAnswer, CursorsAnswer):
+    entries = fields.List(fields.Nested(EntryAnswer), required=True)
+
+
+class FriendsStandingsAnswer(_PeriodAnswer, CursorsAnswer):
+    entries = fields.List(fields.Nested(FriendEntryAnswer), required=True)
+
+
+class OneEntryAnswer(_PlaceAnswer):
+    entry = fields.Nested(EntryAnswer, required=True)
+    total = fields.Integer(required=True)
+    percentile = _number("100 × worse ÷ (total − 1); 100 when alone.")
+
+
+class LookupAnswer(_PlaceAnswer):
+    total = fields.Integer(required=True)
+    entries = fields.List(fields.Nested(EntryAnswer), required=True)
+    not_found = fields.List(fields.String(), required=True)
+
+
+class BucketAnswer(Schema):
+    low = _number()
+    high = _number()
+    count = fields.Integer(required=True)
+
+
+class DistributionAnswer(_PlaceAnswer):
+    total = fields.Integer(required=True)
+    buckets = fields.List(fields.Nested(BucketAnswer), required=True)
+
+
+class OccurrenceAnswer(Schema):
+    period_id = fields.String(required=True)
+    starts_at = _instant(nullable=True)
+    ends_at = _instant(nullable=True)
+    state = fields.Enum(PeriodState, by_value=True, required=True)
+    total = fields.Integer(required=True)
+
+
+class PeriodsAnswer(NextAnswer):
+    board = fields.String(required=True)
+    period = _kind()
+    periods = fields.List(fields.Nested(OccurrenceAnswer), required=True)
+
+
+class PlayerEntryAnswer(_PlaceAnswer):
+    total = fields.Integer(required=True)
+    entry = fields.Nested(EntryAnswer, required=True)
+
+
+class PlayerEntriesAnswer(NextAnswer):
+    entries = fields.List(fields.Nested(PlayerEntryAnswer), required=True)
+
+
+class StandingAnswer(Schema):
+    period = _kind()
+    period_id = fields.String(required=True)
+    segment = fields.String(required=True, allow_none=True)
+    rank = fields.Integer(allow_none=True)
+    previous_rank = fields.Integer(allow_none=True)
+    score = _number()
+    changed = fields.Boolean(required=True, metadata={"description": "Whether the stored entry changed."})
+    ends_at = _instant(nullable=True)
+
+
+class SubmissionAnswer(Schema):
+    board = fields.String(required=True)
+    player = fields.String(required=True)
+    outcome = fields.Enum(Outcome, by_value=True, required=True)
+    standings = fields.List(fields.Nested(StandingAnswer), required=True)
+
+
+class BatchItemAnswer(Schema):
+    index = fields.Integer(required=True)
+    outcome = fields.String(
+        required=True, allow_none=True, validate=validate.OneOf([*Outcome]), metadata={"description": "null on error"}
+    )
+    standings = fields.List(fields.Nested(StandingAnswer), required=True)
+    error = fields.Nested(ProblemAnswer, required=True, allow_none=True)
+
+
+class BatchAnswer(Schema):
+    applied = fields.Integer(required=True)
+    kept = fields.Integer(required=True)
+    held = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    results = fields.List(fields.Nested(BatchItemAnswer), required=True)
+
+
+class CurrentAnswer(Schema):
+    period = _kind()
+    period_id = fields.String(required=True)
+    starts_at = _instant(nullable=True)
+    ends_at = _instant(nullable=True)
+
+
+class BoardAnswer(BoardSchema):
+    """A board definition. `rules` are shown to admins only."""
+
+    id = fields.String(required=True)
+    rules = fields.Nested(RulesSchema)
+    current = fields.List(fields.Nested(CurrentAnswer), required=True)
+
+
+class BoardsAnswer(NextAnswer):
+    boards = fields.List(fields.Nested(BoardAnswer), required=True)
+
+
+class ChangeAnswer(Schema):
+    member = fields.String(required=True)
+    before = fields.Raw(required=True, allow_none=True)
+    after = fields.Raw(required=True, allow_none=True)
+
+
+class DryRunAnswer(Schema):
+    action = fields.String(required=True, validate=validate.OneOf(["create", "change", "nothing"]))
+    changes = fields.List(fields.Nested(ChangeAnswer), required=True)
+
+
+class ResetAnswer(Schema):
+    board = fields.String(required=True)
+    closed = fields.String(required=True, metadata={"example": "s3"})
+    opened = fields.String(required=True, metadata={"example": "s4"})
+    at = _instant()
+
+
+class FriendAnswer(Schema):
+    player = fields.Nested(PlayerAnswer, required=True)
+    state = fields.Enum(FriendState, by_value=True, required=True)
+    since = _instant()
+
+
+class FriendsAnswer(NextAnswer):
+    friends = fields.List(fields.Nested(FriendAnswer), required=True)
+
+
+class FriendStateAnswer(Schema):
+    state = fields.Enum(FriendState, by_value=True, required=True)
+
+
+class LinkedAnswer(Schema):
+    linked = fields.Integer(required=True)
+
+
+class KeyAnswer(Schema):
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(list(ROLES)))
+    created_at = _instant()
+    revoked_at = _instant(nullable=True)
+
+
+class IssuedKeyAnswer(KeyAnswer):
+    secret = fields.String(required=True, metadata={"description": "The whole credential; shown this once."})
+
+
+class KeysAnswer(Schema):
+    keys = fields.List(fields.Nested(KeyAnswer), required=True)
+
+
+class MaintenanceAnswer(Schema):
+    active = fields.Boolean(required=True)
+    reason = fields.String(required=True, allow_none=True)
+    since = _instant(nullable=True)
+
+
+class HealthAnswer(Schema):
+    status = fields.String(required=True)

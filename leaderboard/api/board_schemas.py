@@ -1,0 +1,169 @@
+"""The schema of a board definition."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+
+from leaderboard.api.fields import Integer
+from leaderboard.api.json_body import dump_json
+from leaderboard.definitions import from_definition, longest_late_s
+from leaderboard.errors import FieldError, Problem
+from leaderboard.model import (
+    Board,
+    BoardState,
+    Order,
+    PeriodKind,
+    Policy,
+    Readers,
+    Ties,
+    Weekday,
+    Writers,
+)
+
+#: Kinds, rules and members of the design that this version does not have yet.
+NOT_YET_KINDS = ("cron",)
+NOT_YET_RULES = (
+    "min_score", "max_score", "max_gain", "max_gain_per_hour", "min_interval_s", "min_submissions_before_top",
+)  # fmt: skip
+
+_CALENDAR = ("daily", "weekly", "monthly")
+_MEMBERS_BY_KIND = {
+    "season": {"kind", "keep_days", "settle_delay_s"},
+    "alltime": {"kind"},
+    "daily": {"kind", "timezone", "time_of_day", "keep_days", "settle_delay_s"},
+    "weekly": {"kind", "timezone", "time_of_day", "weekday", "keep_days", "settle_delay_s"},
+    "monthly": {"kind", "timezone", "time_of_day", "day", "keep_days", "settle_delay_s"},
+}
+
+DEFINITION_METADATA_LIMIT = 4096
+
+
+def _not_supported(pointer: str, what: str) -> Problem:
+    detail = f"{what} is not part of this version"
+    return Problem("not_supported", detail, errors=(FieldError(pointer, "not_supported", detail),))
+
+
+class TiebreakSchema(Schema):
+    name = fields.String(
+        required=True, validate=validate.Regexp(re.compile(r"\A[a-z][a-z0-9_]{0,31}\Z")), metadata={"example": "wins"}
+    )
+    order = fields.Enum(Order, by_value=True, load_default=Order.DESC)
+
+
+class PeriodSchema(Schema):
+    kind = fields.String(required=True, validate=validate.OneOf([*PeriodKind, *NOT_YET_KINDS]))
+    timezone = fields.String(load_default="UTC", metadata={"description": "Only UTC so far."})
+    weekday = fields.Enum(Weekday, by_value=True, metadata={"description": "The day a week begins on."})
+    day = Integer(validate=validate.Range(1, 28), metadata={"description": "The day a month begins on."})
+    time_of_day = fields.String(
+        validate=validate.Regexp(re.compile(r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z"), error="not a time HH:MM"),
+        metadata={"example": "00:00"},
+    )
+    cron = fields.String(metadata={"description": "Not supported yet."})
+    keep_days = Integer(
+        allow_none=True,
+        validate=validate.Range(1, 3660),
+        metadata={
+            "description": "How long standings are kept after their end, for occurrences that begin after a change. "
+            "Calendar periods 28 by default; null, for seasons only, is always."
+        },
+    )
+    settle_delay_s = Integer(
+        load_default=3600,
+        validate=validate.Range(0, 31_536_000),
+        metadata={"description": "How long after its end a period still takes late scores and corrections."},
+    )
+
+    @validates_schema
+    def check(self, data: dict[str, Any], **_: Any) -> None:
+        kind = data["kind"]
+        if kind in NOT_YET_KINDS or "cron" in data:
+            raise _not_supported("/periods", "a cron period")
+        if data.get("timezone", "UTC") != "UTC":
+            raise _not_supported("/periods", "a time zone other than UTC")
+        given = {name for name in data if name not in ("timezone", "settle_delay_s")}
+        for name in sorted(given - _MEMBERS_BY_KIND[kind]):
+            raise ValidationError({name: f"means nothing for {kind}"})
+        keep_days = data.get("keep_days", 28)
+        if keep_days is None and kind in _CALENDAR:
+            raise ValidationError({"keep_days": "calendar periods are kept for a number of days"})
+        if keep_days is not None and keep_days * 86_400 <= data["settle_delay_s"]:
+            raise ValidationError({"keep_days": "must be longer than settle_delay_s"})
+
+
+class RateSchema(Schema):
+    burst = Integer(required=True, validate=validate.Range(1, 1_000_000))
+    per_s = fields.Float(
+        required=True, validate=validate.Range(0.0001, 1_000_000), metadata={"description": "May be fractional."}
+    )
+
+
+class RulesSchema(Schema):
+    rate = fields.Nested(
+        RateSchema,
+        allow_none=True,
+        metadata={"description": "Submissions by players; null for no limit. Servers are not limited."},
+    )
+
+
+class BoardSchema(Schema):
+    title = fields.String(validate=validate.Length(max=200))
+    state = fields.Enum(BoardState, by_value=True)
+    order = fields.Enum(Order, by_value=True)
+    policy = fields.Enum(Policy, by_value=True)
+    ties = fields.Enum(Ties, by_value=True)
+    decimals = Integer(validate=validate.Range(0, 6))
+    tiebreaks = fields.List(fields.Nested(TiebreakSchema), validate=validate.Length(max=4))
+    periods = fields.List(fields.Nested(PeriodSchema), validate=validate.Length(min=1, max=5))
+    default_period = fields.Enum(
+        PeriodKind, by_value=True, metadata={"description": "The first of `periods` where it is left out."}
+    )
+    segments = fields.List(fields.Raw(), metadata={"description": "Must be empty: not supported yet."})
+    rewards = fields.Raw(metadata={"description": "Not supported yet."})
+    writes = fields.Enum(Writers, by_value=True)
+    reads = fields.Enum(Readers, by_value=True)
+    late_s = Integer(
+        validate=validate.Range(min=0),
+        metadata={"description": "How old an achieved_at may be; at most the smallest settle_delay_s."},
+    )
+    rules = fields.Nested(RulesSchema)
+    metadata = fields.Dict(keys=fields.String())
+    revision = Integer(metadata={"description": "Ignored: it counts by itself. See If-Match."})
+
+    def load(self, data: Any, **kwargs: Any) -> Any:
+        if isinstance(data, dict):
+            if data.get("segments"):
+                raise _not_supported("/segments", "segments")
+            if "rewards" in data:
+                raise _not_supported("/rewards", "rewards")
+            rules = data.get("rules")
+            for name in NOT_YET_RULES if isinstance(rules, dict) else ():
+                if name in rules:
+                    raise _not_supported(f"/rules/{name}", f"the rule {name}")
+        return super().load(data, **kwargs)
+
+    @validates_schema(skip_on_field_errors=True)
+    def check(self, data: dict[str, Any], **_: Any) -> None:
+        kinds = [period["kind"] for period in data.get("periods", [])]
+        if len(set(kinds)) < len(kinds):
+            raise ValidationError({"periods": "one period of each kind"})
+        names = [tiebreak["name"] for tiebreak in data.get("tiebreaks", [])]
+        if len(set(names)) < len(names):
+            raise ValidationError({"tiebreaks": "two have the same name"})
+        if len(dump_json(data.get("metadata", {}))) > DEFINITION_METADATA_LIMIT:
+            raise ValidationError({"metadata": f"longer than {DEFINITION_METADATA_LIMIT} bytes"})
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> Board:
+        data.pop("revision", None)
+        for period in data.get("periods", []):
+            period.pop("timezone")
+        board = from_definition("", data)
+        if board.period(board.default_period) is None:
+            raise ValidationError({"default_period": "not one of the board's periods"})
+        if board.late_s > longest_late_s(board.periods):
+            raise ValidationError({"late_s": "longer than the smallest settle_delay_s of the periods"})
+        return board

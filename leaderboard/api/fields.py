@@ -1,0 +1,110 @@
+"""Fields that JSON bodies and queries are made of, beside marshmallow's own."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from leaderboard import periods
+from leaderboard.api.json_body import dump_json
+
+BOARD_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+PLAYER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~@|-]{0,63}")
+RESERVED_PLAYERS = frozenset({"me", "current", "batch"})
+
+#: RFC 3339, with a zone.
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+
+METADATA_LIMIT = 1024
+
+
+class BoardId(fields.String):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Regexp(rf"\A{BOARD_ID.pattern}\Z", error="not a board id"), **kwargs)
+
+
+class PlayerId(fields.String):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=_check_player, **kwargs)
+
+
+def _check_player(value: str) -> None:
+    if not PLAYER_ID.fullmatch(value) or value in RESERVED_PLAYERS:
+        raise ValidationError("not a player id")
+
+
+class Score(fields.Field[int | Decimal]):
+    """A JSON number, exact; the board says how many places it may have."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | Decimal:
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise ValidationError("not a number")
+        if isinstance(value, Decimal) and not value.is_finite():
+            raise ValidationError("not a finite number")
+        return value
+
+
+class QueryScore(Score):
+    """The same in a query parameter, where everything is text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | Decimal:
+        try:
+            number = Decimal(value) if len(value) <= 64 else None
+        except ArithmeticError:
+            number = None
+        return super()._deserialize(number, attr, data, **kwargs)
+
+
+class Integer(fields.Integer):
+    """A JSON integer, not a string, a boolean or 1.0."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strict=True, **kwargs)
+
+
+class Instant(fields.Field[int]):
+    """RFC 3339 with a zone → milliseconds since 1970."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not isinstance(value, str) or not _INSTANT.fullmatch(value):
+            raise ValidationError("not an RFC 3339 instant with a zone")
+        try:
+            return periods.to_ms(datetime.fromisoformat(value.upper()))
+        except (ValueError, OverflowError) as error:
+            raise ValidationError("there is no such instant") from error
+
+
+class Metadata(fields.Field[bytes]):
+    """Any JSON object, as JSON; at most 1 KB."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bytes:
+        if not isinstance(value, dict):
+            raise ValidationError("not an object")
+        packed = dump_json(value)
+        if len(packed) > METADATA_LIMIT:
+            raise ValidationError(f"longer than {METADATA_LIMIT} bytes")
+        return packed
+
+
+class DisplayName(fields.String):
+    """1 to 40 characters, none of them a control character, not blank."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        name = unicodedata.normalize("NFC", super()._deserialize(value, attr, data, **kwargs).strip())
+        if not 1 <= len(name) <= 40:
+            raise ValidationError("1 to 40 characters")
+        if any(unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") for character in name):
+            raise ValidationError("no control characters")
+        return name
+
+
+def show_instant(at_ms: int | None) -> str | None:
+    """RFC 3339 UTC with milliseconds."""
+    if at_ms is None:
+        return None
+    return periods.to_datetime(at_ms).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -1,0 +1,218 @@
+"""What every view has in common: who calls, what the query and the body hold, and what the documents say of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import wraps
+from hashlib import blake2b
+from typing import Any
+
+from flask import Response, current_app, g, request
+from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from leaderboard.api.json_body import dump_json, parse_json
+from leaderboard.callers import ANYONE, Caller, Role
+from leaderboard.errors import FieldError, Problem
+from leaderboard.idempotency import IdempotentCall, idempotent_call
+from leaderboard.installation import Installation
+from leaderboard.sessions import caller_of, check_token
+
+BODY_LIMIT = 16 * 1024
+BATCH_LIMIT = 2 * 1024 * 1024
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of the API, as the OpenAPI document shows it."""
+
+    id: str
+    summary: str
+    description: str
+    #: The least role that may call it; `owner` where the player itself may, too.
+    role: Role
+    owner: bool
+    body: type[Schema] | None
+    query: type[Schema] | None
+    answers: dict[int, type[Schema] | str]
+    errors: tuple[str, ...]
+    body_limit: int
+    idempotent: bool
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that was read and found right in form."""
+
+    lb: Installation
+    caller: Caller
+    body: Any = None
+    query: dict[str, Any] = field(default_factory=dict)
+
+    def player(self, named: str) -> str:
+        """The player a path names; `me` is the session's."""
+        if named == "me":
+            self.caller.require(Role.PLAYER)
+            if self.caller.player is None:
+                raise Problem("player_not_found", "a key has no player; name one")
+            return self.caller.player
+        return named
+
+    def idempotent(self, route: str) -> IdempotentCall | None:
+        key = idempotency_key()
+        return idempotent_call(self.caller, route, key, self.body) if key else None
+
+
+def operation(
+    operation_id: str,
+    *,
+    role: Role = Role.ANYONE,
+    owner: bool = False,
+    body: type[Schema] | None = None,
+    query: type[Schema] | None = None,
+    answers: dict[int, type[Schema] | str],
+    errors: tuple[str, ...] = (),
+    body_limit: int = BODY_LIMIT,
+    idempotent: bool = False,
+    session_in_call: bool = False,
+) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """Wrap a view `(request, **path) -> Response`; its docstring becomes the documentation.
+
+    The caller must be of `role`; with `owner` the view itself decides who else may. With `session_in_call` a session
+    is left for the store's function to check, which saves a round trip.
+    """
+
+    def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
+        body_schema = body() if body else None
+        query_schema = query() if query else None
+        required = Role.PLAYER if owner else role
+
+        @wraps(view)
+        def wrapped(**path: str) -> Response:
+            lb: Installation = current_app.extensions["leaderboard"]
+            caller = identify(lb, session_in_call)
+            caller.require(required)
+            values = _read_query(query_schema)
+            data = _read_body(body_schema, body_limit) if body_schema else None
+            return view(Request(lb, caller, data, values), **path)
+
+        summary, _, description = (view.__doc__ or "").strip().partition("\n")
+        wrapped.operation = Operation(  # type: ignore[attr-defined]
+            operation_id, summary.rstrip("."), " ".join(description.split()), role, owner, body, query,
+            answers, errors, body_limit, idempotent,
+        )  # fmt: skip
+        return wrapped
+
+    return decorate
+
+
+def identify(lb: Installation, session_in_call: bool = False) -> Caller:
+    """Who is calling. A credential that is not right is refused, even where none is needed."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        caller: Caller | None = ANYONE
+    else:
+        scheme, _, credential = header.partition(" ")
+        if scheme.lower() != "bearer":
+            caller = None
+        elif credential.startswith("lb1."):
+            caller = caller_of(credential) if session_in_call else check_token(lb, credential)
+        else:
+            caller = lb.credentials.check(credential)
+    if caller is None:
+        raise Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+    g.caller = caller
+    return caller
+
+
+def idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise Problem("malformed_request", "an Idempotency-Key is 1 to 128 printable ASCII characters")
+    return key
+
+
+def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer. GETs carry an ETag; what anybody may read may be kept for a second by caches."""
+    payload = dump_json(data)
+    response = Response(payload, status, mimetype="application/json")
+    if request.method in ("GET", "HEAD"):
+        etag = blake2b(payload, digest_size=9).hexdigest()
+        response.headers["ETag"] = f'"{etag}"'
+        public = g.get("caller", ANYONE).role is Role.ANYONE
+        response.headers["Cache-Control"] = "public, max-age=1" if public else "private, no-cache"
+        # Caches that keep the public form must not give it to, or take it from, somebody who signed in.
+        response.headers["Vary"] = "Authorization"
+        if "If-None-Match" in request.headers:
+            response.make_conditional(request)
+    else:
+        response.headers["Cache-Control"] = "no-store"
+    if headers:
+        response.headers.update(headers)
+    return response
+
+
+def no_content() -> Response:
+    return Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+def _read_query(schema: Schema | None) -> dict[str, Any]:
+    values: dict[str, str] = {}
+    errors = []
+    for name, given in request.args.lists():
+        if schema is None or name not in schema.fields:
+            errors.append(FieldError(f"?{name[:64]}", "unknown_parameter", "this call has no such parameter"))
+        elif len(given) > 1:
+            errors.append(FieldError(f"?{name}", "given_twice", "the parameter is given more than once"))
+        values[name] = given[0]
+    if errors:
+        raise Problem("invalid", errors[0].detail, errors=tuple(errors))
+    if schema is None:
+        return {}
+    return _load(schema, values, "?")
+
+
+def _read_body(schema: Schema, limit: int) -> Any:
+    if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Problem("unsupported_media_type")
+    request.max_content_length = limit
+    try:
+        raw = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise Problem("body_too_large", f"this call takes {limit} bytes", headers={"Connection": "close"}) from None
+    body = parse_json(raw)
+    if not isinstance(body, dict):
+        raise Problem("invalid", "the body must be a JSON object", errors=(FieldError("", "type", "not an object"),))
+    return _load(schema, body, "/")
+
+
+def _load(schema: Schema, values: dict[str, Any], root: str) -> Any:
+    try:
+        return schema.load(values)
+    except ValidationError as error:
+        fields = tuple(field_errors(error.messages, root))
+        raise Problem("invalid", f"{fields[0].pointer}: {fields[0].detail}", errors=fields) from error
+
+
+def field_errors(messages: Any, pointer: str) -> Iterator[FieldError]:
+    """Flatten marshmallow's nested messages; a message may say its own code before a colon."""
+    if isinstance(messages, dict):
+        for name, inner in messages.items():
+            at = pointer if name == "_schema" else f"{pointer}{str(name).replace('~', '~0').replace('/', '~1')}/"
+            yield from field_errors(inner, at)
+        return
+    for message in messages if isinstance(messages, list) else [messages]:
+        code, detail = _CODES.get(str(message), ("invalid_value", str(message)))
+        yield FieldError(pointer.rstrip("/"), code, detail)
+
+
+_CODES = {
+    "Missing data for required field.": ("required", "this is required"),
+    "Unknown field.": ("unknown_field", "this call has no such field"),
+    "Field may not be null.": ("not_null", "this may not be null"),
+}

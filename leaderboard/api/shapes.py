@@ -1,0 +1,109 @@
+"""Answers as plain data. Long lists are built here by hand: marshmallow takes ten times as long to dump them.
+
+`api/answers.py` documents the same shapes, and the tests hold every answer against it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from leaderboard.api.fields import show_instant
+from leaderboard.boards import Snapshot
+from leaderboard.definitions import to_definition
+from leaderboard.model import Board, Entry, Occurrence, PeriodState, PlayerName
+from leaderboard.players import Profile
+from leaderboard.scores import unscale
+from leaderboard.seasons import current_occurrence
+from leaderboard.submissions import Result, Standing
+
+
+def show_name(name: PlayerName) -> dict[str, Any]:
+    return {
+        "id": name.id,
+        "display_name": name.display_name,
+        "avatar_url": name.avatar_url,
+        "country": name.country,
+    }
+
+
+def show_entry(board: Board, entry: Entry) -> dict[str, Any]:
+    return {
+        "rank": entry.rank,
+        "player": show_name(entry.player),
+        "score": unscale(entry.score, board.decimals),
+        "tiebreaks": {
+            tiebreak.name: value for tiebreak, value in zip(board.tiebreaks, entry.tiebreaks, strict=True)
+        },
+        "metadata": orjson.loads(entry.metadata) if entry.metadata else None,
+        "achieved_at": show_instant(entry.achieved_ms),
+    }
+
+
+def show_place(board: Board, occurrence: Occurrence) -> dict[str, Any]:
+    """Which standings an answer is about."""
+    return {"board": board.id, "period": occurrence.kind.value, "period_id": occurrence.id, "segment": None}
+
+
+def show_bounds(occurrence: Occurrence, state: PeriodState) -> dict[str, Any]:
+    return {
+        "starts_at": show_instant(occurrence.starts_ms),
+        "ends_at": show_instant(occurrence.ends_ms),
+        "state": state.value,
+    }
+
+
+def show_result(result: Result, ranks: bool) -> dict[str, Any]:
+    return {
+        "board": result.board.id,
+        "player": result.player,
+        "outcome": result.outcome.value,
+        "standings": [show_standing(result.board, standing, ranks) for standing in result.standings],
+    }
+
+
+def show_standing(board: Board, standing: Standing, ranks: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "period": standing.occurrence.kind.value,
+        "period_id": standing.occurrence.id,
+        "segment": None,
+        "score": unscale(standing.score, board.decimals),
+        "changed": standing.changed,
+        "ends_at": show_instant(standing.occurrence.ends_ms),
+    }
+    if ranks:
+        shown["rank"] = standing.rank
+        shown["previous_rank"] = standing.previous_rank
+    return shown
+
+
+def show_board(snapshot: Snapshot, now_ms: int, *, rules: bool) -> dict[str, Any]:
+    """A definition with the current occurrence of each of its periods. `rules` are for admins."""
+    board = snapshot.board
+    shown = {"id": board.id} | to_definition(board)
+    if not rules:
+        del shown["rules"]
+    shown["current"] = [
+        {
+            "period": occurrence.kind.value,
+            "period_id": occurrence.id,
+            "starts_at": show_instant(occurrence.starts_ms),
+            "ends_at": show_instant(occurrence.ends_ms),
+        }
+        for period in board.periods
+        for occurrence in [current_occurrence(snapshot, period, now_ms)]
+    ]
+    return shown
+
+
+def show_profile(profile: Profile, *, private: bool) -> dict[str, Any]:
+    shown = show_name(profile.name)
+    if private:
+        shown |= {
+            "platform": profile.platform,
+            "attributes": profile.attributes,
+            "submissions": profile.submissions,
+            "created_at": show_instant(profile.created_ms),
+        }
+    return shown

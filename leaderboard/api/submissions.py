@@ -1,0 +1,151 @@
+"""Submitting scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+from marshmallow import ValidationError
+
+from leaderboard import submissions
+from leaderboard.api import answers, schemas
+from leaderboard.api.operation import (
+    BATCH_LIMIT,
+    Request,
+    answer,
+    field_errors,
+    idempotency_key,
+    operation,
+)
+from leaderboard.api.problems import problem_document
+from leaderboard.api.shapes import show_result
+from leaderboard.callers import Role
+from leaderboard.errors import FieldError, Problem, invalid
+from leaderboard.idempotency import idempotent_call
+from leaderboard.submissions import Submission, rate_headers
+
+blueprint = Blueprint("submissions", __name__, url_prefix="/v1")
+
+_ITEM = schemas.BatchItemSchema()
+
+SUBMIT_ERRORS = (
+    "board_not_found", "forbidden", "board_frozen", "board_archived", "period_over", "player_erased",
+    "score_out_of_range", "idempotency_key_reused", "rate_limited", "outcome_unknown", "maintenance",
+)  # fmt: skip
+
+
+@blueprint.post("/boards/<board:board>/submissions")
+@operation(
+    "submit_score",
+    role=Role.SERVER,
+    owner=True,
+    body=schemas.SubmissionSchema,
+    query=schemas.RanksQuery,
+    answers={200: answers.SubmissionAnswer},
+    errors=SUBMIT_ERRORS,
+    idempotent=True,
+    session_in_call=True,
+)
+def submit_score(request: Request, board: str) -> Response:
+    """Submit a score.
+
+    It counts in every period of the board at once. `applied` when it changed an entry in any of them, `kept` when a
+    better one stays.
+    """
+    body, ranks = request.body, request.query["ranks"]
+    submission = _submission(board, _submitter(request, body.get("player")), body, None)
+    repeatable = request.idempotent(f"submit:{board}:{submission.player}")
+    if repeatable:
+        submission = _submission(board, submission.player, body, repeatable)
+    result = submissions.submit(request.lb, request.caller, submission, ranks=ranks)
+    headers = rate_headers(result.rate) if result.rate else {}
+    if result.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return answer(show_result(result, ranks), headers=headers)
+
+
+@blueprint.post("/submissions/batch")
+@operation(
+    "submit_batch",
+    role=Role.SERVER,
+    body=schemas.BatchSchema,
+    query=schemas.BatchRanksQuery,
+    answers={200: answers.BatchAnswer},
+    errors=("outcome_unknown", "maintenance"),
+    body_limit=BATCH_LIMIT,
+    idempotent=True,
+)
+def submit_batch(request: Request) -> Response:
+    """Submit up to 1,000 scores, in order, each for itself.
+
+    With an Idempotency-Key K, item i has the key `K:i`. An item that fails says why in `error`; the others count.
+    """
+    items, key, ranks = request.body["submissions"], idempotency_key(), request.query["ranks"]
+    results: list[submissions.Result | Problem | None] = [None] * len(items)
+    valid: dict[int, Submission] = {}
+    for i, item in enumerate(items):
+        try:
+            data = _load_item(item)
+        except Problem as problem:
+            results[i] = problem
+            continue
+        repeatable = None
+        if key:
+            repeatable = idempotent_call(request.caller, f"batch:{data['player']}", f"{key}:{i}", item)
+        valid[i] = _submission(data["board"], data["player"], data, repeatable)
+    done = submissions.submit_many(request.lb, request.caller, list(valid.values()), ranks=ranks)
+    for i, result in zip(valid, done, strict=True):
+        results[i] = result
+    return answer(_show_batch(results, ranks))
+
+
+def _submitter(request: Request, named: str | None) -> str:
+    own = request.caller.player
+    if own is None:
+        if named is None:
+            raise invalid("/player", "required", "a server names the player")
+        return named
+    if named not in (None, own):
+        detail = "players submit for themselves"
+        raise Problem("forbidden", detail, errors=(FieldError("/player", "not_yours", detail),))
+    return own
+
+
+def _submission(board: str, player: str, data: dict[str, Any], repeatable: Any) -> Submission:
+    return Submission(
+        board,
+        player,
+        data["score"],
+        data["tiebreaks"],
+        data.get("metadata", b""),
+        data.get("achieved_at"),
+        data["expect"],
+        repeatable,
+    )
+
+
+def _load_item(item: Any) -> dict[str, Any]:
+    try:
+        return dict(_ITEM.load(item))
+    except ValidationError as error:
+        fields = tuple(field_errors(error.messages, "/"))
+        raise Problem("invalid", f"{fields[0].pointer}: {fields[0].detail}", errors=fields) from error
+
+
+def _show_batch(results: list[submissions.Result | Problem | None], ranks: bool) -> dict[str, Any]:
+    counts = {"applied": 0, "kept": 0, "held": 0, "failed": 0}
+    shown = []
+    for index, result in enumerate(results):
+        assert result is not None  # noqa: S101  each item was either refused or submitted
+        if isinstance(result, Problem):
+            counts["failed"] += 1
+            shown.append(
+                {"index": index, "outcome": None, "standings": [], "error": problem_document(result)}
+            )
+            continue
+        counts[result.outcome.value] += 1
+        one = show_result(result, ranks)
+        shown.append(
+            {"index": index, "outcome": one["outcome"], "standings": one["standings"], "error": None}
+        )
+    return counts | {"results": shown}

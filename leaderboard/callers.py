@@ -1,0 +1,52 @@
+"""Who is calling, and what that allows. The credentials themselves are checked in `credentials` and `sessions`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from leaderboard.errors import Problem
+from leaderboard.model import Board, Readers
+
+
+class Role(IntEnum):
+    """Ordered: each may do what those before it may, except that only a player has a `me`."""
+
+    ANYONE = 0
+    PLAYER = 1
+    READ = 2
+    SERVER = 3
+    ADMIN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    role: Role
+    #: What idempotency keys are scoped to: the key's id, or the player, so that signing in again changes nothing.
+    credential: str = ""
+    #: For players: who, and the field of the player hash that holds the session.
+    player: str | None = None
+    session: str = ""
+
+    def require(self, role: Role) -> None:
+        """Raise `unauthenticated` for nobody in particular, `forbidden` for somebody who is not enough."""
+        if self.role >= role:
+            return
+        if self.role is Role.ANYONE:
+            raise Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+        raise Problem("forbidden", f"this call needs a key of role {role.name.lower()}")
+
+    def require_player(self, player: str, *, role: Role = Role.SERVER) -> None:
+        """The player itself, or a key of the role."""
+        if self.player != player:
+            self.require(role)
+
+    def owns_or(self, player: str, role: Role) -> bool:
+        return self.player == player or self.role >= role
+
+    def require_reader(self, board: Board) -> None:
+        needed = {Readers.PUBLIC: Role.ANYONE, Readers.PLAYERS: Role.PLAYER, Readers.SERVERS: Role.READ}
+        self.require(needed[board.reads])
+
+
+ANYONE = Caller(Role.ANYONE)

@@ -1,0 +1,42 @@
+"""The time, as every part of an installation agrees on it: the store's.
+
+Each process keeps its monotonic clock as an offset to the store's TIME, so machines whose clocks differ, or are set
+back, still write in one order.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from leaderboard.store.client import Store
+
+#: How long an offset is trusted. Oscillators drift by less than 0.1 ms in a second, so this keeps within some ms.
+RESYNC_AFTER_S = 60.0
+
+
+class TellsTime(Protocol):
+    """What the service asks the time of; tests set their own."""
+
+    def now_ms(self) -> int: ...
+
+
+class Clock:
+    """Milliseconds since 1970 by the store's clock."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._offset_ms = 0.0
+        self._synced_at_s = -RESYNC_AFTER_S
+
+    def now_ms(self) -> int:
+        """Ask the store once a minute, else add up. Problem (503) when the store is away."""
+        monotonic_s = time.monotonic()
+        if monotonic_s - self._synced_at_s >= RESYNC_AFTER_S:
+            seconds, microseconds = self._store.read(("TIME",))[0]
+            # The reply was made somewhere between asking and now; half the way is off by half a round trip at most.
+            now_s = time.monotonic()
+            middle_s = (monotonic_s + now_s) / 2
+            self._offset_ms = int(seconds) * 1000 + int(microseconds) / 1000 - middle_s * 1000
+            self._synced_at_s = monotonic_s = now_s
+        return int(monotonic_s * 1000 + self._offset_ms)

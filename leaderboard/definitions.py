@@ -1,0 +1,119 @@
+"""Board definitions as plain data: what the store keeps and the API shows, to and from `model.Board`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from leaderboard.model import (
+    Board,
+    BoardState,
+    Order,
+    Period,
+    PeriodKind,
+    Policy,
+    RateRule,
+    Readers,
+    Tiebreak,
+    Ties,
+    Weekday,
+    Writers,
+)
+
+#: Calendar periods are kept this long after their end unless the board says otherwise.
+KEEP_DAYS = 28
+SETTLE_DELAY_S = 3600
+
+
+def to_definition(board: Board) -> dict[str, Any]:
+    """The definition as the API shows it, without the board's id."""
+    return {
+        "title": board.title,
+        "state": board.state.value,
+        "order": board.order.value,
+        "policy": board.policy.value,
+        "ties": board.ties.value,
+        "decimals": board.decimals,
+        "tiebreaks": [{"name": t.name, "order": t.order.value} for t in board.tiebreaks],
+        "periods": [_period_data(period) for period in board.periods],
+        "default_period": board.default_period.value,
+        "segments": [],
+        "writes": board.writes.value,
+        "reads": board.reads.value,
+        "late_s": board.late_s,
+        "rules": {"rate": board.rate and {"burst": board.rate.burst, "per_s": board.rate.per_s}},
+        "metadata": board.metadata,
+        "revision": board.revision,
+    }
+
+
+def from_definition(board_id: str, data: dict[str, Any]) -> Board:
+    """The board of a definition that is right in form; what is left out takes its default."""
+    default = Board(board_id)
+    periods = tuple(_period(item) for item in data["periods"]) if data.get("periods") else default.periods
+    kinds = [period.kind for period in periods]
+    rules = data.get("rules", {})
+    rate = rules.get("rate", {"burst": default.rate.burst, "per_s": default.rate.per_s} if default.rate else None)
+    return Board(
+        id=board_id,
+        title=data.get("title", default.title),
+        state=BoardState(data.get("state", default.state)),
+        order=Order(data.get("order", default.order)),
+        policy=Policy(data.get("policy", default.policy)),
+        ties=Ties(data.get("ties", default.ties)),
+        decimals=data.get("decimals", default.decimals),
+        tiebreaks=tuple(Tiebreak(t["name"], Order(t.get("order", Order.DESC))) for t in data.get("tiebreaks", [])),
+        periods=periods,
+        default_period=PeriodKind(data.get("default_period", kinds[0])),
+        writes=Writers(data.get("writes", default.writes)),
+        reads=Readers(data.get("reads", default.reads)),
+        late_s=data.get("late_s", min(default.late_s, longest_late_s(periods))),
+        rate=rate and RateRule(rate["burst"], rate["per_s"]),
+        metadata=data.get("metadata", {}),
+        revision=data.get("revision", 0),
+    )
+
+
+def longest_late_s(periods: tuple[Period, ...]) -> int:
+    """A late score must find its period not settled yet. A board whose standings never end takes any age."""
+    return min(
+        (period.settle_delay_s for period in periods if period.kind is not PeriodKind.ALLTIME),
+        default=100 * 366 * 86_400,
+    )
+
+
+def dump(board: Board) -> bytes:
+    return orjson.dumps(to_definition(board))
+
+
+def load(board_id: str, definition: bytes) -> Board:
+    return from_definition(board_id, orjson.loads(definition))
+
+
+def _period(item: dict[str, Any]) -> Period:
+    kind = PeriodKind(item["kind"])
+    ends_by_calendar = kind not in (PeriodKind.SEASON, PeriodKind.ALLTIME)
+    return Period(
+        kind=kind,
+        time_of_day=item.get("time_of_day", "00:00"),
+        weekday=Weekday(item.get("weekday", Weekday.MONDAY)),
+        day=item.get("day", 1),
+        keep_days=item.get("keep_days", KEEP_DAYS if ends_by_calendar else None),
+        settle_delay_s=item.get("settle_delay_s", SETTLE_DELAY_S),
+    )
+
+
+def _period_data(period: Period) -> dict[str, Any]:
+    """Only the members that mean something for the kind."""
+    data: dict[str, Any] = {"kind": period.kind.value}
+    if period.kind is PeriodKind.ALLTIME:
+        return data
+    if period.kind is not PeriodKind.SEASON:
+        data["timezone"] = "UTC"
+        data["time_of_day"] = period.time_of_day
+    if period.kind is PeriodKind.WEEKLY:
+        data["weekday"] = period.weekday.value
+    if period.kind is PeriodKind.MONTHLY:
+        data["day"] = period.day
+    return data | {"keep_days": period.keep_days, "settle_delay_s": period.settle_delay_s}

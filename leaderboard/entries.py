@@ -1,0 +1,70 @@
+"""Reading what the store keeps of an entry. `store/lua/order.lua` and `entry.lua` write these bytes.
+
+Numbers come in order space (lower is better) and leave as they were submitted.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+
+from leaderboard.model import Board, Entry, PlayerName
+
+_WIDTH = 7
+_ZERO = 1 << 55
+_NEWEST_FOLLOWS = 0x80
+
+
+
+class Place(NamedTuple):
+    """Where an entry stands, comparable: order-space score, member (tiebreaks, achieved_at, player id)."""
+
+    score: int
+    member: bytes
+
+
+def read_entry(board: Board, rank: int, place: Place, packed: bytes, name: bytes | None) -> Entry:
+    """The entry at a place, with the value of the entries hash and of the names hash."""
+    member = place.member
+    head = _WIDTH * len(board.tiebreaks)
+    tiebreaks = tuple(
+        _number(member, i * _WIDTH) * tiebreak.order.sign for i, tiebreak in enumerate(board.tiebreaks)
+    )
+    return Entry(
+        rank,
+        read_name(member[head + _WIDTH :].decode(), name),
+        place.score * board.order.sign,
+        tiebreaks,
+        _metadata(packed, head),
+        _number(member, head),
+    )
+
+
+def place_of(board: Board, player: str, packed: bytes) -> Place:
+    """The place of a player's entry, from the value of the entries hash alone."""
+    end = _WIDTH * (len(board.tiebreaks) + 2)
+    return Place(score_of(packed), packed[_WIDTH:end] + player.encode())
+
+
+def score_of(packed: bytes) -> int:
+    """The order-space score of an entry, from the value of the entries hash."""
+    return _number(packed, 0)
+
+
+def read_name(player: str, name: bytes | None) -> PlayerName:
+    return PlayerName(player, **orjson.loads(name)) if name else PlayerName(player)
+
+
+def result_of(board: Board, place: Place) -> tuple[int, bytes]:
+    """What ties compare: the score and the tiebreaks."""
+    return place.score, place.member[: _WIDTH * len(board.tiebreaks)]
+
+
+def _metadata(packed: bytes, head: int) -> bytes:
+    at = head + 2 * _WIDTH
+    return packed[at + 4 + (_WIDTH if packed[at] & _NEWEST_FOLLOWS else 0) :]
+
+
+def _number(packed: bytes, at: int) -> int:
+    return int.from_bytes(packed[at : at + _WIDTH], "big") - _ZERO

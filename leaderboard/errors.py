@@ -1,0 +1,111 @@
+"""What can go wrong, as callers see it: a permanent code, an HTTP status and plain words.
+
+The domain raises these and `leaderboard.api.problems` writes them as RFC 9457 problem documents. A code never
+changes its meaning; `CATALOGUE` lists them all and is what `/docs/errors` shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class LeaderboardError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class SettingError(LeaderboardError):
+    """A setting, or the store it points at, cannot be used; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field at fault: a JSON pointer into the body, or ``?name`` for a query parameter."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(LeaderboardError):
+    """A request that cannot be answered as asked."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str | None = None,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        retry_after_s: int | None = None,
+        headers: dict[str, str] | None = None,
+        extra: dict[str, object] | None = None,
+    ) -> None:
+        self.code = code
+        self.status, self.title = CATALOGUE[code]
+        self.detail = detail or self.title
+        self.errors = errors
+        self.headers = dict(headers or {})
+        #: Further members of the problem document, such as the current revision.
+        self.extra = dict(extra or {})
+        if retry_after_s is not None:
+            self.headers["Retry-After"] = str(retry_after_s)
+        super().__init__(f"{code}: {self.detail}")
+
+
+def invalid(pointer: str, code: str, detail: str) -> Problem:
+    """A 422 for one field."""
+    return Problem("invalid", detail, errors=(FieldError(pointer, code, detail),))
+
+
+#: code → (HTTP status, title)
+CATALOGUE: dict[str, tuple[int, str]] = {
+    # 400: the request could not be read
+    "malformed_request": (400, "The request could not be read."),
+    "malformed_json": (400, "The body is not valid JSON."),
+    "duplicate_member": (400, "A JSON object names the same member twice."),
+    "malformed_cursor": (400, "The cursor is not one that this list gave out."),
+    # 401, 403
+    "unauthenticated": (401, "This call needs a valid credential in Authorization: Bearer."),
+    "forbidden": (403, "This credential may not do this."),
+    "blocked": (403, "One of the two players blocks the other."),
+    "quota_exceeded": (403, "A limit on how many of these may exist is reached."),
+    # 404, 405
+    "not_found": (404, "There is nothing at this path."),
+    "board_not_found": (404, "There is no such board."),
+    "player_not_found": (404, "There is no such player."),
+    "entry_not_found": (404, "The player has no entry in these standings."),
+    "period_not_found": (404, "The board has no such period."),
+    "key_not_found": (404, "There is no such key."),
+    "method_not_allowed": (405, "This path does not take this method."),
+    # 409: right in form, but not as things stand
+    "board_frozen": (409, "The board is frozen: it takes no submissions now."),
+    "board_archived": (409, "The board is archived: it takes no submissions any more."),
+    "board_not_archived": (409, "Only an archived board can be deleted."),
+    "board_has_entries": (409, "This cannot change while the board has entries."),
+    "period_over": (409, "The period the caller expected is not the current one."),
+    "period_settled": (409, "The standings of this period are final."),
+    "season_not_current": (409, "This season is not the current one."),
+    "no_season": (409, "The board has no season to reset."),
+    "friends_limit": (409, "A player has reached the limit of friends, invitations and blocks."),
+    # 410
+    "player_erased": (410, "The player was erased; the id may be used again 30 days after that."),
+    "period_gone": (410, "The standings of this period are no longer kept."),
+    # 412, 413, 415
+    "revision_mismatch": (412, "The board has another revision than If-Match names."),
+    "body_too_large": (413, "The body is larger than this call takes."),
+    "unsupported_media_type": (415, "The body must be application/json, not compressed."),
+    # 422: well-formed but wrong
+    "invalid": (422, "A field or parameter is not right."),
+    "not_supported": (422, "This feature is not part of this version."),
+    "score_out_of_range": (422, "The score, or the sum it would make, is beyond the limit of 10^15 - 1."),
+    "idempotency_key_reused": (422, "The Idempotency-Key was used before with another body."),
+    # 429, 5xx
+    "rate_limited": (429, "Too many submissions; try again later."),
+    "internal_error": (500, "Something failed on our side; the request id finds it in the log."),
+    "store_unavailable": (503, "The store is away or refuses to write; nothing was changed. Try again."),
+    "outcome_unknown": (
+        503,
+        "The store's reply was lost, so it is unknown whether this happened. "
+        "Try again with the same Idempotency-Key.",
+    ),
+    "maintenance": (503, "The service is in maintenance: nothing can be changed now."),
+}

@@ -1,0 +1,112 @@
+"""Friends and blocks. A friendship is a fact on two sides: each says what its player sees of the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from leaderboard.entries import read_name
+from leaderboard.errors import FieldError, Problem
+from leaderboard.model import FriendState, PlayerName
+
+if TYPE_CHECKING:
+    from leaderboard.installation import Installation
+
+#: The most friends, invitations and blocks a player may have together.
+SIDES_MOST = 2000
+
+#: The most friends a server may link in one call.
+LINK_MOST = 1000
+
+_REFUSALS = {
+    "missing": "player_not_found",
+    "erased": "player_erased",
+    "full": "friends_limit",
+    "refused": "blocked",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Friend:
+    player: PlayerName
+    state: FriendState
+    since_ms: int
+
+
+def list_friends(
+    lb: Installation, player: str, state: FriendState, limit: int, after: str | None
+) -> tuple[list[Friend], str | None]:
+    """Friends in one state in order of id, and the id to go on after."""
+    flat = lb.store.read(("HGETALL", lb.keys.friends(player)))[0]
+    sides = sorted(
+        (other.decode(), int(side.split(b";")[1]))
+        for other, side in zip(flat[::2], flat[1::2], strict=True)
+        if side.startswith(state.value.encode() + b";")
+    )
+    rest = [(other, since) for other, since in sides if after is None or other > after]
+    shown = rest[:limit]
+    if not shown:
+        return [], None
+    names = lb.store.read(("HMGET", lb.keys.names, *(other for other, _ in shown)))[0]
+    friends = [
+        Friend(read_name(other, name), state, since) for (other, since), name in zip(shown, names, strict=True)
+    ]
+    return friends, shown[-1][0] if len(rest) > limit else None
+
+
+def invite(lb: Installation, player: str, other: str) -> FriendState:
+    """Invite a player, or accept its invitation; returns what the player now sees.
+
+    Raises player_not_found, player_erased, friends_limit, blocked (by the player itself), 422 for oneself.
+    """
+    return FriendState(_act(lb, player, other, "invite"))
+
+
+def link(lb: Installation, player: str, others: list[str]) -> int:
+    """Make players friends at once, on a server's word; returns how many. Other friends stay.
+
+    In order, each for itself: at the first that cannot be linked it stops with that Problem, pointing at it; calling
+    again is harmless.
+    """
+    for first in range(0, len(others), 100):
+        chunk = others[first : first + 100]
+        replies = lb.store.call_many([_call(lb, player, other, "link") for other in chunk])
+        for i, (other, reply) in enumerate(zip(chunk, replies, strict=True)):
+            try:
+                _read(reply)
+            except Problem as problem:
+                field = FieldError(f"/players/{first + i}", problem.code, f"{other}: {problem.detail}")
+                raise Problem(problem.code, problem.detail, errors=(field,)) from problem
+    return len(others)
+
+
+def part(lb: Installation, player: str, other: str) -> None:
+    """End a friendship, decline or withdraw an invitation; harmless where there is none."""
+    _act(lb, player, other, "part")
+
+
+def block(lb: Installation, player: str, other: str) -> None:
+    """Block a player, which ends a friendship. The other is not told. Raises as `invite`."""
+    _act(lb, player, other, "block")
+
+
+def unblock(lb: Installation, player: str, other: str) -> None:
+    _act(lb, player, other, "unblock")
+
+
+def _act(lb: Installation, player: str, other: str, act: str) -> str:
+    return _read(lb.store.call(*_call(lb, player, other, act)))
+
+
+def _call(lb: Installation, player: str, other: str, act: str) -> tuple[str, list[str], list[str | int]]:
+    keys = [
+        lb.keys.friends(player), lb.keys.friends(other), lb.keys.player(player), lb.keys.player(other)
+    ]  # fmt: skip
+    return "befriend", keys, [player, other, lb.clock.now_ms(), act, SIDES_MOST]
+
+
+def _read(reply: list[bytes | int]) -> str:
+    word = reply[0].decode() if isinstance(reply[0], bytes) else ""
+    if word in _REFUSALS:
+        raise Problem(_REFUSALS[word])
+    return word

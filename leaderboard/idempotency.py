@@ -1,0 +1,32 @@
+"""Idempotency keys: what a repeat is recognised by.
+
+A key is scoped to the credential, the route and, for submissions, the player (its records live with the player). The
+digests are short because a player keeps 32 of them in one string; 80 bits among 32 do not collide by chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from leaderboard.callers import Caller
+
+#: How long the whole answer to a call is kept.
+ANSWER_KEPT_MS = 48 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentCall:
+    #: 10 bytes of the key within its scope, 6 bytes of the body; together what lb_submit takes.
+    key_digest: bytes
+    body_digest: bytes
+
+
+def idempotent_call(caller: Caller, route: str, key: str, body: Any) -> IdempotentCall:
+    """`body` as parsed: another order of members or other white space is the same body."""
+    scope = "\0".join((caller.credential, route, key))
+    canonical = orjson.dumps(body, default=str, option=orjson.OPT_SORT_KEYS)
+    return IdempotentCall(sha256(scope.encode()).digest()[:10], sha256(canonical).digest()[:6])

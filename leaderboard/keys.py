@@ -1,0 +1,102 @@
+"""Every key in the store. This page is the data layout.
+
+``lb`` stands for the namespace, ``{0}`` for the hash tag of a partition: Redis places a key by what stands between the
+braces, so everything one submission touches lives in one slot. What is not a player's lives at partition 0.
+
+Permanent, about boards
+    ``lb:{0}:boards``             hash: board → definition (JSON, as the API shows it, with its revision)
+    ``lb:{0}:boards:index``       zset, all scores 0: the boards in order of id, for paging
+    ``lb:{0}:gate:<board>``       hash: revision, state, season (number), season_at (ms): what every write checks first.
+                                  After deletion only revision and state "deleted" stay
+    ``lb:{0}:seasons:<board>``    hash: season number → ms at which it started; it ended when the next one started
+    ``lb:{0}:kept:<board>``       zset: period id → when its keys expire (ms, inf for never), from the first entry on;
+                                  what deletion and redefinition have to look at
+    ``lb:{0}:maintenance``        hash: reason, at. While it exists no submission is taken
+
+Permanent, about the installation
+    ``lb:{0}:store``              hash: schema, partitions; checked at start
+    ``lb:{0}:keys``               hash: key id → {name, role, hash, created_at, revoked_at} (JSON)
+
+Standings, each with a period id that says its kind (``s3``, ``all``, ``2026-11-22``, ``2026-W47``, ``2026-11``).
+Calendar periods expire ``keep_days`` after their end, set with the first write; seasons when they are reset, where the
+board says ``keep_days``; the running season, ``all`` and seasons without ``keep_days`` are permanent.
+    ``lb:{0}:order:<board>:<period id>``     zset: the entries, best first. Score: the scaled score, negated on ``desc``
+                                             boards. Member: tiebreaks, achieved_at, player id (store/lua/order.lua)
+    ``lb:{0}:entries:<board>:<period id>``   hash: player → entry, packed (store/lua/entry.lua)
+    ``lb:{0}:distinct:<board>:<period id>``  zset: the distinct (score, tiebreaks), only where ties are ``dense``
+
+Permanent, about players
+    ``lb:{0}:player:<player>``    hash: created_at, display_name, avatar_url, country, platform, attributes (JSON), device
+                                  (digest), submissions, state, and ``s:<digest>`` → expires_ms for each session.
+                                  An erased player leaves only state, for 30 days
+    ``lb:{0}:names``              hash: player → its public profile (JSON), once more, so that a page is one call
+    ``lb:{0}:friends:<player>``   hash: other → ``state;at_ms;who`` (store/lua/player.lua)
+    ``lb:device:<digest>``        string: the player that signs in with this device id; in a slot of its own
+
+Short-lived, about players
+    ``lb:{0}:rate:<board>:<player>``  string: the rate limit's arrival time; expires when it has run off
+    ``lb:{0}:replay:<player>``        string: the newest 32 idempotency keys, packed (store/lua/replay.lua); 48 hours
+    ``lb:{0}:answer:<digest>``        string: the whole answer to a call with an Idempotency-Key; 48 hours
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: The hash tag of each partition. There is one partition so far.
+TAGS = ("0",)
+
+
+class StandingsKeys(NamedTuple):
+    """The three keys of one standings, in the order in which functions take them."""
+
+    order: str
+    entries: str
+    distinct: str
+
+
+class Keys:
+    """Builds the keys of one installation."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self._home = f"{namespace}:{{{TAGS[0]}}}:"
+        self.boards = self._home + "boards"
+        self.board_index = self._home + "boards:index"
+        self.maintenance = self._home + "maintenance"
+        self.store = self._home + "store"
+        self.keys = self._home + "keys"
+        self.names = self._home + "names"
+
+    def gate(self, board: str) -> str:
+        return f"{self._home}gate:{board}"
+
+    def seasons(self, board: str) -> str:
+        return f"{self._home}seasons:{board}"
+
+    def kept(self, board: str) -> str:
+        return f"{self._home}kept:{board}"
+
+    def standings(self, board: str, period_id: str) -> StandingsKeys:
+        place = f"{board}:{period_id}"
+        return StandingsKeys(
+            f"{self._home}order:{place}", f"{self._home}entries:{place}", f"{self._home}distinct:{place}"
+        )
+
+    def player(self, player: str) -> str:
+        return f"{self._home}player:{player}"
+
+    def friends(self, player: str) -> str:
+        return f"{self._home}friends:{player}"
+
+    def device(self, digest: str) -> str:
+        return f"{self.namespace}:device:{digest}"
+
+    def rate(self, board: str, player: str) -> str:
+        return f"{self._home}rate:{board}:{player}"
+
+    def replay(self, player: str) -> str:
+        return f"{self._home}replay:{player}"
+
+    def answer(self, digest: str) -> str:
+        return f"{self._home}answer:{digest}"

@@ -1,0 +1,126 @@
+"""Players: profiles and their erasure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from leaderboard.boards import Snapshot, list_boards
+from leaderboard.errors import Problem
+from leaderboard.model import DAY_MS, BoardState, PlayerName
+
+if TYPE_CHECKING:
+    from leaderboard.installation import Installation
+
+#: How long an erased id is refused.
+ERASED_DAYS = 30
+
+#: How many boards are looked at in one step when a player is erased.
+BOARDS_AT_ONCE = 200
+
+#: The fields a profile may have; `attributes` is kept as JSON.
+FIELDS = ("display_name", "avatar_url", "country", "platform", "attributes")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    name: PlayerName
+    created_ms: int
+    platform: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+    submissions: int = 0
+
+
+def get_profile(lb: Installation, player: str) -> Profile:
+    """Raises player_not_found, player_erased."""
+    values = lb.store.read(("HMGET", lb.keys.player(player), "state", "created_at", "submissions", *FIELDS))[0]
+    state, created_at, submissions, *fields = [value.decode() if value is not None else None for value in values]
+    if state is not None:
+        raise Problem("player_erased")
+    if created_at is None:
+        raise Problem("player_not_found")
+    display_name, avatar_url, country, platform, attributes = fields
+    return Profile(
+        PlayerName(player, display_name, avatar_url, country),
+        int(created_at),
+        platform,
+        orjson.loads(attributes) if attributes else {},
+        int(submissions or 0),
+    )
+
+
+def write_profile(lb: Installation, player: str, changes: dict[str, Any], *, create: bool) -> bool:
+    """Change the given fields, None removing one; with `create`, make a player that is missing.
+
+    Returns whether it was created. Raises player_not_found, player_erased.
+    """
+    pairs: list[str | bytes] = []
+    for name, value in changes.items():
+        packed = orjson.dumps(value) if isinstance(value, dict) else value
+        pairs += (name, packed or b"")
+    reply = lb.store.call(
+        "write_profile",
+        [lb.keys.player(player), lb.keys.names],
+        [player, lb.clock.now_ms(), "create" if create else "existing", *pairs],
+    )
+    match reply[0]:
+        case b"erased":
+            raise Problem("player_erased")
+        case b"missing":
+            raise Problem("player_not_found")
+    return bool(reply[0] == b"created")
+
+
+def erase_player(lb: Installation, player: str) -> None:
+    """Remove a player from every standings, its profile, sessions, friendships and idempotency keys.
+
+    First the state that every submission reads, then what is there already: a submission that races this either comes
+    before and is removed, or is refused. Stopped half way, the same call again finishes it. Costs one small call for
+    each standings kept, on any board. Raises player_not_found, player_erased.
+    """
+    key = lb.keys.player(player)
+    reply = lb.store.call("begin_erasure", [key, lb.keys.names], [player])
+    if reply[0] == b"missing":
+        raise Problem("player_not_found")
+    if reply[0] == b"erased":
+        raise Problem("player_erased")
+    for state in (None, BoardState.ARCHIVED):
+        after: str | None = None
+        while True:
+            snapshots, after = list_boards(lb, BOARDS_AT_ONCE, after, state)
+            _remove_from(lb, player, snapshots)
+            if after is None:
+                break
+    _part_from_friends(lb, player)
+    if reply[1]:
+        lb.store.write("DEL", lb.keys.device(reply[1].decode()))
+    lb.store.call(
+        "finish_erasure",
+        [key, lb.keys.friends(player), lb.keys.replay(player)],
+        [lb.clock.now_ms() + ERASED_DAYS * DAY_MS],
+    )
+
+
+def _remove_from(lb: Installation, player: str, snapshots: list[Snapshot]) -> None:
+    boards = [snapshot.board for snapshot in snapshots]
+    if not boards:
+        return
+    kept = lb.store.read(*(("ZRANGE", lb.keys.kept(board.id), 0, -1) for board in boards))
+    calls = []
+    for board, period_ids in zip(boards, kept, strict=True):
+        keys = [key for period_id in period_ids for key in lb.keys.standings(board.id, period_id.decode())]
+        if keys:
+            calls.append(("remove_entries", keys, [player, len(board.tiebreaks)]))
+    if calls:
+        lb.store.call_many(calls)
+
+
+def _part_from_friends(lb: Installation, player: str) -> None:
+    others = lb.store.read(("HKEYS", lb.keys.friends(player)))[0]
+    if others:
+        # Whoever blocks the player has a side of its own, which the player cannot see; it goes when its owner lifts it.
+        lb.store.call_many(
+            [("forget_friend", [lb.keys.friends(other.decode())], [player]) for other in others]
+        )

@@ -1,0 +1,170 @@
+"""Occurrences of a board's periods: which one is meant, when it began, whether it is over; and resetting seasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from leaderboard import periods
+from leaderboard.boards import Snapshot
+from leaderboard.errors import Problem, invalid
+from leaderboard.idempotency import ANSWER_KEPT_MS, IdempotentCall
+from leaderboard.model import DAY_MS, Occurrence, Period, PeriodKind, PeriodState
+
+if TYPE_CHECKING:
+    from leaderboard.installation import Installation
+
+
+def current_occurrence(snapshot: Snapshot, period: Period, at_ms: int) -> Occurrence:
+    """The occurrence a score achieved at an instant counts in: for seasons, the running one."""
+    if period.kind is PeriodKind.SEASON:
+        return Occurrence(PeriodKind.SEASON, f"s{snapshot.season}", snapshot.season_started_ms, None)
+    if period.kind is PeriodKind.ALLTIME:
+        return periods.ALLTIME
+    return periods.occurrence_at(period, at_ms)
+
+
+def find_occurrence(
+    lb: Installation, snapshot: Snapshot, kind: PeriodKind | None, period_id: str | None, now_ms: int
+) -> tuple[Period, Occurrence]:
+    """The occurrence that `period` and `period_id` name: an id, `current` (also when left out) or `previous`.
+
+    Raises 422 for an id of another form, period_not_found for one that is not there yet (or never was), period_gone
+    for one that is no longer kept.
+    """
+    board = snapshot.board
+    named = period_id if period_id not in (None, "current", "previous") else None
+    if named is not None:
+        kind_of_id = periods.kind_of(named)
+        if kind_of_id is None or kind not in (None, kind_of_id):
+            raise invalid("?period_id", "period_id", "not an id of this period, nor current or previous")
+        kind = kind_of_id
+    kind = kind or board.default_period
+    period = board.period(kind)
+    if period is None:
+        raise Problem("period_not_found", f"the board has no period {kind.value!r}")
+    if named is None and period_id != "previous":
+        return period, current_occurrence(snapshot, period, now_ms)
+    if kind is PeriodKind.ALLTIME:
+        if period_id == "previous":
+            raise Problem("period_not_found", "alltime has no previous period")
+        return period, periods.ALLTIME
+    if kind is PeriodKind.SEASON:
+        number = int(named[1:]) if named else snapshot.season - 1
+        occurrence = _season(lb, snapshot, number)
+    else:
+        current = periods.occurrence_at(period, now_ms)
+        wanted = periods.occurrence_named(period, named) if named else periods.previous(period, current)
+        if wanted is None or (wanted.starts_ms or 0) > now_ms:
+            raise Problem("period_not_found", "that period does not exist, or has not begun")
+        occurrence = wanted
+    expires_ms = expires_at(period, occurrence)
+    if expires_ms is not None and expires_ms <= now_ms:
+        raise Problem("period_gone")
+    return period, occurrence
+
+
+def _season(lb: Installation, snapshot: Snapshot, number: int) -> Occurrence:
+    started, ended = lb.store.read(("HMGET", lb.keys.seasons(snapshot.board.id), number, number + 1))[0]
+    if started is None:
+        raise Problem("period_not_found", "there is no such season")
+    return Occurrence(PeriodKind.SEASON, f"s{number}", int(started), int(ended) if ended else None)
+
+
+def expires_at(period: Period, occurrence: Occurrence) -> int | None:
+    """When the keys of its standings go, in ms; None for never."""
+    if period.keep_days is None or occurrence.ends_ms is None:
+        return None
+    return occurrence.ends_ms + period.keep_days * DAY_MS
+
+
+def state_at(period: Period, occurrence: Occurrence, now_ms: int) -> PeriodState:
+    if occurrence.ends_ms is None or now_ms < occurrence.ends_ms:
+        return PeriodState.OPEN
+    if now_ms < occurrence.ends_ms + period.settle_delay_s * 1000:
+        return PeriodState.CLOSING
+    return PeriodState.SETTLED
+
+
+def list_occurrences(
+    lb: Installation, snapshot: Snapshot, kind: PeriodKind, now_ms: int
+) -> list[tuple[Occurrence, PeriodState, int]]:
+    """The occurrences that are kept, newest first, with their states and how many entries each has."""
+    board = snapshot.board
+    period = board.period(kind)
+    if period is None:
+        raise Problem("period_not_found", f"the board has no period {kind.value!r}")
+    found = {(occurrence := current_occurrence(snapshot, period, now_ms)).id: occurrence}
+    if kind is PeriodKind.SEASON:
+        flat = lb.store.read(("HGETALL", lb.keys.seasons(board.id)))[0]
+        started = {int(number): int(at) for number, at in zip(flat[::2], flat[1::2], strict=True)}
+        for number, at in started.items():
+            found[f"s{number}"] = Occurrence(kind, f"s{number}", at, started.get(number + 1))
+    elif kind is not PeriodKind.ALLTIME:
+        for member in lb.store.read(("ZRANGEBYSCORE", lb.keys.kept(board.id), f"({now_ms}", "+inf"))[0]:
+            if periods.kind_of(member.decode()) is kind:
+                named = periods.occurrence_named(period, member.decode())
+                if named is not None:
+                    found[named.id] = named
+    kept = [
+        occurrence
+        for occurrence in found.values()
+        if (expires_at(period, occurrence) or now_ms + 1) > now_ms
+    ]
+    kept.sort(key=lambda occurrence: occurrence.starts_ms or 0, reverse=True)
+    totals = lb.store.read(*(("ZCARD", lb.keys.standings(board.id, o.id).order) for o in kept))
+    return [(o, state_at(period, o, now_ms), total) for o, total in zip(kept, totals, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    board: str
+    closed: str
+    opened: str
+    at_ms: int
+    replayed: bool = False
+
+
+def reset_season(lb: Installation, board_id: str, season: int, call: IdempotentCall | None) -> Reset:
+    """Close a season and open the next, in one step for every player.
+
+    Raises season_not_current (with the current one), no_season, board_not_found, idempotency_key_reused.
+    """
+    snapshot = lb.boards.fresh(board_id)
+    period = snapshot.board.period(PeriodKind.SEASON)
+    if period is None:
+        raise Problem("no_season")
+    now = lb.clock.now_ms()
+    expires = "" if period.keep_days is None else now + period.keep_days * DAY_MS
+    answer = Reset(board_id, f"s{season}", f"s{season + 1}", now)
+    kept = b"" if call is None else call.body_digest + orjson.dumps([answer.closed, answer.opened, now])
+    reply = lb.store.call(
+        "reset",
+        [
+            lb.keys.gate(board_id),
+            lb.keys.seasons(board_id),
+            lb.keys.answer(call.key_digest.hex() if call else "none"),
+            lb.keys.kept(board_id),
+            *lb.keys.standings(board_id, f"s{season}"),
+        ],
+        [season, season + 1, now, expires, kept, ANSWER_KEPT_MS],
+    )
+    match reply[0]:
+        case b"reset":
+            lb.boards.reload(board_id)
+            return answer
+        case b"repeat":
+            assert call is not None  # noqa: S101  only a call with a key is remembered
+            if not reply[1].startswith(call.body_digest):
+                raise Problem("idempotency_key_reused")
+            closed, opened, at_ms = orjson.loads(reply[1][len(call.body_digest) :])
+            return Reset(board_id, closed, opened, at_ms, replayed=True)
+        case b"not_current":
+            raise Problem(
+                "season_not_current",
+                f"the current season is s{reply[1].decode()}",
+                extra={"season": f"s{reply[1].decode()}"},
+            )
+    raise Problem("board_not_found")

@@ -1,0 +1,95 @@
+"""Signing in and out. A token is `lb1.<player>.<secret>`: it names the slot it is checked in; only its hash is kept."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from leaderboard.callers import Caller, Role
+from leaderboard.errors import Problem
+from leaderboard.model import DAY_MS
+from leaderboard.players import Profile, get_profile
+
+if TYPE_CHECKING:
+    from leaderboard.installation import Installation
+
+TOKEN_PREFIX = "lb1."  # noqa: S105  a prefix, not a secret
+
+#: A player may be signed in this often; one more ends the session that is closest to its end.
+SESSIONS_MOST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    token: str
+    profile: Profile
+    expires_ms: int
+    created: bool
+
+
+def sign_in(lb: Installation, device_id: str, display_name: str | None) -> SignedIn:
+    """Sign a device's player in, making one for a device seen for the first time.
+
+    `display_name` is for a new player; an existing one keeps its own. Raises player_erased while an erasure runs.
+    """
+    digest = sha256(device_id.encode()).hexdigest()
+    made = f"p_{secrets.token_hex(8)}"
+    # SET NX GET: whoever comes first decides, and a device that was seen before answers its player. The profile
+    # follows in the player's own slot; if that fails, the next sign-in makes it.
+    known = lb.store.write("SET", lb.keys.device(digest), made, "NX", "GET")
+    return _open(lb, known.decode() if known else made, digest, display_name)
+
+
+def create_session(lb: Installation, player: str) -> SignedIn:
+    """Sign a player in on a server's word, making one that is missing. Raises player_erased."""
+    return _open(lb, player, "", None)
+
+
+def sign_out(lb: Installation, caller: Caller) -> None:
+    assert caller.player is not None  # noqa: S101  only a player has a session
+    lb.store.write("HDEL", lb.keys.player(caller.player), caller.session)
+
+
+def check_token(lb: Installation, token: str) -> Caller | None:
+    """Whose session a token is, renewing it once a day; None when it is none of ours, ended or expired."""
+    caller = caller_of(token)
+    if caller is None or caller.player is None:
+        return None
+    key, now = lb.keys.player(caller.player), lb.clock.now_ms()
+    expires = lb.store.read(("HGET", key, caller.session))[0]
+    if expires is None or int(expires) <= now:
+        return None
+    renewed = now + lb.settings.session_days * DAY_MS
+    if renewed - int(expires) > DAY_MS:
+        lb.store.call("renew_session", [key], [caller.session, renewed])
+    return caller
+
+
+def caller_of(token: str) -> Caller | None:
+    """Who a token says it is, unchecked: for submissions, which check it in their own call."""
+    if not token.startswith(TOKEN_PREFIX) or len(token) > 200 or not token.isascii():
+        return None
+    player, _, secret = token[len(TOKEN_PREFIX) :].rpartition(".")
+    if not player or not secret:
+        return None
+    return Caller(Role.PLAYER, f"player:{player}", player, _session_field(token))
+
+
+def _open(lb: Installation, player: str, device_digest: str, display_name: str | None) -> SignedIn:
+    token = f"{TOKEN_PREFIX}{player}.{secrets.token_urlsafe(32)}"
+    now = lb.clock.now_ms()
+    expires = now + lb.settings.session_days * DAY_MS
+    reply = lb.store.call(
+        "open_session",
+        [lb.keys.player(player), lb.keys.names],
+        [player, now, _session_field(token), expires, SESSIONS_MOST, device_digest, display_name or ""],
+    )
+    if reply[0] == b"erased":
+        raise Problem("player_erased")
+    return SignedIn(token, get_profile(lb, player), expires, reply[0] == b"created")
+
+
+def _session_field(token: str) -> str:
+    return "s:" + sha256(token.encode()).hexdigest()[:32]

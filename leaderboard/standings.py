@@ -1,0 +1,222 @@
+"""Reading standings. One round trip each, two among friends; every rank is exact."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from leaderboard.boards import Snapshot
+from leaderboard.cursors import Cursor, Direction
+from leaderboard.entries import Place, place_of, read_entry, result_of
+from leaderboard.errors import Problem
+from leaderboard.model import Board, Entry, Occurrence, Ties
+from leaderboard.scores import scale
+from leaderboard.seasons import current_occurrence
+
+if TYPE_CHECKING:
+    from leaderboard.installation import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    total: int
+    entries: list[Entry]
+    next: Cursor | None
+    previous: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Entries of players, in the order asked for; None where there is none."""
+
+    total: int
+    entries: list[Entry | None]
+    #: Places from 1 in the total order, 0 for no entry: what percentiles are made of.
+    ordinals: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class FriendEntry:
+    entry: Entry
+    board_rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class FriendsPage:
+    """`total` counts the player and those friends who have an entry."""
+
+    total: int
+    entries: list[FriendEntry]
+    next: Cursor | None
+    previous: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Scores from `low` to `high`, both included, scaled."""
+
+    low: int
+    high: int
+    count: int
+
+
+def page_at(lb: Installation, board: Board, occurrence: Occurrence, limit: int, offset: int) -> Page:
+    return _page(lb, board, occurrence, limit, "offset", offset)
+
+
+def page_from(lb: Installation, board: Board, occurrence: Occurrence, limit: int, cursor: Cursor) -> Page:
+    """The page after or before a place. The place need not exist any more."""
+    return _page(lb, board, occurrence, limit, cursor.direction.value, cursor.place.score, cursor.place.member)
+
+
+def page_around_score(
+    lb: Installation, board: Board, occurrence: Occurrence, limit: int, score: int | Decimal
+) -> Page:
+    """`limit` entries with the place where a score would stand in their middle, where the edges allow."""
+    scaled = scale(score, board.decimals, "?around_score") * board.order.sign
+    return _page(lb, board, occurrence, limit, "score", scaled, b"")
+
+
+def page_around_player(lb: Installation, board: Board, occurrence: Occurrence, limit: int, player: str) -> Page:
+    """`limit` entries with the player in their middle, where the edges allow. Raises entry_not_found."""
+    return _page(lb, board, occurrence, limit, "around", player)
+
+
+def find_entries(lb: Installation, board: Board, occurrence: Occurrence, players: Sequence[str]) -> Found:
+    reply = lb.store.ask(*_lookup(lb, board, occurrence, players))
+    return _found(board, players, reply)
+
+
+def find_entry(lb: Installation, board: Board, occurrence: Occurrence, player: str) -> tuple[Entry, int, float]:
+    """The entry of a player, the number of entries, and its percentile: 100 for the best, 0 for the worst.
+
+    Raises entry_not_found.
+    """
+    found = find_entries(lb, board, occurrence, [player])
+    entry = found.entries[0]
+    if entry is None:
+        raise Problem("entry_not_found")
+    if found.total <= 1:
+        return entry, found.total, 100.0
+    return entry, found.total, 100 * (found.total - found.ordinals[0]) / (found.total - 1)
+
+
+def find_player_entries(
+    lb: Installation, snapshots: Iterable[Snapshot], player: str, now_ms: int
+) -> list[tuple[Board, Occurrence, Entry, int]]:
+    """A player's entries in the current occurrence of every period of some boards, with their totals."""
+    places = [
+        (snapshot.board, current_occurrence(snapshot, period, now_ms))
+        for snapshot in snapshots
+        for period in snapshot.board.periods
+    ]
+    if not places:
+        return []
+    replies = lb.store.ask_many([_lookup(lb, board, occurrence, [player]) for board, occurrence in places])
+    rows = []
+    for (board, occurrence), reply in zip(places, replies, strict=True):
+        found = _found(board, [player], reply)
+        if found.entries[0] is not None:
+            rows.append((board, occurrence, found.entries[0], found.total))
+    return rows
+
+
+def page_of_friends(
+    lb: Installation, board: Board, occurrence: Occurrence, player: str, limit: int, cursor: Cursor | None
+) -> FriendsPage:
+    """A page of the standings among a player and its friends."""
+    keys = lb.keys.standings(board.id, occurrence.id)
+    flat = lb.store.ask("friends_entries", [*keys, lb.keys.friends(player)], [player])
+    places = sorted(
+        (place_of(board, friend.decode(), packed), friend.decode())
+        for friend, packed in zip(flat[::2], flat[1::2], strict=True)
+    )
+    ranks = number(board.ties, [result_of(board, place) for place, _ in places])
+    first, end = 0, limit
+    if cursor and cursor.direction is Direction.AFTER:
+        first = bisect_right(places, cursor.place, key=lambda item: item[0])
+        end = first + limit
+    elif cursor:
+        end = bisect_left(places, cursor.place, key=lambda item: item[0])
+        first = max(0, end - limit)
+    shown = places[first:end]
+    if not shown:
+        return FriendsPage(len(places), [], None, None)
+    found = find_entries(lb, board, occurrence, [friend for _, friend in shown])
+    return FriendsPage(
+        len(places),
+        [
+            FriendEntry(replace(entry, rank=rank), entry.rank)
+            for rank, entry in zip(ranks[first:end], found.entries, strict=True)
+            # One that left between the two calls is left out.
+            if entry is not None
+        ],
+        Cursor(Direction.AFTER, occurrence.id, shown[-1][0]) if end < len(places) else None,
+        Cursor(Direction.BEFORE, occurrence.id, shown[0][0]) if first > 0 else None,
+    )
+
+
+def distribution(lb: Installation, board: Board, occurrence: Occurrence, buckets: int) -> tuple[int, list[Bucket]]:
+    """How many entries have a score in each of at most `buckets` equal ranges, lowest first."""
+    order_key = lb.keys.standings(board.id, occurrence.id).order
+    total, low, width, *counts = lb.store.ask("distribution", [order_key], [board.order.sign, buckets])
+    return total, [
+        Bucket(low + i * width, low + (i + 1) * width - 1, count) for i, count in enumerate(counts)
+    ]
+
+
+def number(ties: Ties, results: Sequence[object], first: int = 1, index: int = 0) -> list[int]:
+    """Ranks for consecutive results.
+
+    first  the rank of the first of them; index  how many entries are before it
+    """
+    ranks: list[int] = []
+    rank = first
+    for i, result in enumerate(results):
+        if i and (ties is Ties.ORDINAL or result != results[i - 1]):
+            rank = rank + 1 if ties is Ties.DENSE else index + i + 1
+        ranks.append(rank)
+    return ranks
+
+
+def _page(
+    lb: Installation, board: Board, occurrence: Occurrence, limit: int, mode: str, *where: str | bytes | int
+) -> Page:
+    reply = lb.store.ask(
+        "page",
+        [*lb.keys.standings(board.id, occurrence.id), lb.keys.names],
+        [mode, limit, board.ties.value, len(board.tiebreaks), *where],
+    )
+    if not reply:
+        raise Problem("entry_not_found")
+    total, index, first_rank, found, packed, names = reply
+    places = [Place(int(score), member) for member, score in zip(found[::2], found[1::2], strict=True)]
+    ranks = number(board.ties, [result_of(board, place) for place in places], first_rank, index)
+    entries = [
+        read_entry(board, rank, place, value, name)
+        for rank, place, value, name in zip(ranks, places, packed, names, strict=True)
+    ]
+    following = bool(places) and index + len(places) < total
+    return Page(
+        total,
+        entries,
+        Cursor(Direction.AFTER, occurrence.id, places[-1]) if following else None,
+        Cursor(Direction.BEFORE, occurrence.id, places[0]) if places and index > 0 else None,
+    )
+
+
+def _lookup(lb: Installation, board: Board, occurrence: Occurrence, players: Sequence[str]) -> Any:
+    keys = [*lb.keys.standings(board.id, occurrence.id), lb.keys.names]
+    return "lookup", keys, [board.ties.value, len(board.tiebreaks), *players]
+
+
+def _found(board: Board, players: Sequence[str], reply: list[Any]) -> Found:
+    total, packed, names, ranks, ordinals = reply
+    entries = [
+        read_entry(board, rank, place_of(board, player, value), value, name) if value and rank else None
+        for player, value, name, rank in zip(players, packed, names, ranks, strict=True)
+    ]
+    return Found(total, entries, ordinals)

@@ -1,0 +1,168 @@
+"""Calls to the store: one connection pool per process, and a plain answer to "did it happen?".
+
+redis-py's own clients repeat a command whose reply was lost, which would apply a submission twice, and fold "could not
+be sent" and "reply lost" into one error. So this drives its connections directly:
+
+- not sent (no connection, none free): `store_unavailable`; nothing happened.
+- sent, and no reply came in time: a read is asked once more; a write raises `outcome_unknown`.
+- refused by the store (out of memory, disk full, read-only, loading): `store_unavailable`; nothing happened.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from redis.backoff import NoBackoff
+from redis.connection import BlockingConnectionPool
+from redis.exceptions import ConnectionError as StoreConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as StoreTimeoutError
+from redis.retry import Retry
+
+from leaderboard.errors import Problem
+from leaderboard.settings import Settings
+from leaderboard.store.library import library
+
+log = logging.getLogger(__name__)
+
+Command = Sequence[str | bytes | int | float]
+FunctionCall = tuple[str, Sequence[str], Sequence[str | bytes | int | float]]
+
+#: What the Retry-After of a 503 says.
+RETRY_AFTER_S = 1
+
+#: Refusals that pass by themselves or with an operator's help; the command did not run.
+_REFUSALS = (
+    "OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH",
+    "NOPERM", "WRONGPASS",
+)  # fmt: skip
+
+
+def unavailable(detail: str | None = None) -> Problem:
+    return Problem("store_unavailable", detail, retry_after_s=RETRY_AFTER_S)
+
+
+class Store:
+    """One store, shared by every request of a process. Raises Problem (503) when it is away."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.redis_url is not None  # noqa: S101  connect_store() checks it
+        self._library = library(settings.namespace)
+        self._pool = BlockingConnectionPool.from_url(
+            settings.redis_url,
+            max_connections=settings.store_connections,
+            timeout=settings.store_connection_wait_s,
+            socket_timeout=settings.store_timeout_s,
+            socket_connect_timeout=settings.store_connect_timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def write(self, *command: str | bytes | int | float) -> Any:
+        """Run one command, never twice."""
+        return self._unwrap(self._exchange([command])[0])
+
+    def read(self, *commands: Command) -> list[Any]:
+        """Run commands that change nothing, in one round trip; once more if the connection breaks."""
+        return [self._unwrap(reply) for reply in self._repeatable(commands)]
+
+    # -- functions -----------------------------------------------------------------------------------------------
+
+    def call(
+        self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]
+    ) -> Any:
+        """Call a function that writes, never twice."""
+        return self.call_many([(name, keys, args)])[0]
+
+    def call_many(self, calls: Sequence[FunctionCall]) -> list[Any]:
+        """Call functions that write, in one round trip, in order, each for itself."""
+        return self._functions("FCALL", calls, self._exchange)
+
+    def ask(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
+        """Call a function that only reads; once more if the connection breaks."""
+        return self.ask_many([(name, keys, args)])[0]
+
+    def ask_many(self, calls: Sequence[FunctionCall]) -> list[Any]:
+        return self._functions("FCALL_RO", calls, self._repeatable)
+
+    def load_library(self) -> None:
+        """Load the function library; harmless when it is there."""
+        reply = self._exchange([("FUNCTION", "LOAD", self._library.source)])[0]
+        if isinstance(reply, ResponseError) and "already exists" not in str(reply):
+            self._unwrap(reply)
+
+    def close(self) -> None:
+        self._pool.disconnect()
+
+    # -- the wire ------------------------------------------------------------------------------------------------
+
+    def _functions(self, verb: str, calls: Sequence[FunctionCall], exchange: Any) -> list[Any]:
+        commands = [
+            (verb, self._library.function(name), len(keys), *keys, *args) for name, keys, args in calls
+        ]
+        replies = exchange(commands)
+        missing = [i for i, reply in enumerate(replies) if _is_missing_function(reply)]
+        if missing:
+            # A store that was emptied or failed over: those calls did not run, so they may be repeated.
+            self.load_library()
+            for i, reply in zip(missing, exchange([commands[i] for i in missing]), strict=True):
+                replies[i] = reply
+        return [self._unwrap(reply) for reply in replies]
+
+    def _repeatable(self, commands: Sequence[Command]) -> list[Any]:
+        try:
+            return self._exchange(commands)
+        except Problem as problem:
+            if problem.code != "outcome_unknown":
+                raise
+        try:
+            return self._exchange(commands)
+        except Problem as problem:
+            raise unavailable("The store did not answer in time.") from problem
+
+    def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands and return their replies; error replies come back as ResponseError objects."""
+        try:
+            connection = self._pool.get_connection()
+        except (RedisError, OSError) as error:
+            # LOADING and the like also surface here, from the handshake.
+            raise unavailable("The store cannot be reached.") from error
+        try:
+            packed = connection.pack_commands(commands)
+            try:
+                connection.send_packed_command(packed)
+                replies: list[Any] = []
+                for _ in commands:
+                    try:
+                        replies.append(connection.read_response())
+                    except ResponseError as error:
+                        replies.append(error)
+            except (StoreConnectionError, StoreTimeoutError, OSError) as error:
+                log.warning("the store's reply was lost: %s", error)
+                raise Problem("outcome_unknown", retry_after_s=RETRY_AFTER_S) from error
+            return replies
+        except BaseException:
+            # Whatever else stops this (a killed request among them): the rest of the replies must not be read as
+            # the answer to somebody else's command.
+            connection.disconnect()
+            raise
+        finally:
+            self._pool.release(connection)
+
+    @staticmethod
+    def _unwrap(reply: Any) -> Any:
+        if not isinstance(reply, ResponseError):
+            return reply
+        text = str(reply)
+        if type(reply) is not ResponseError or text.startswith(_REFUSALS):
+            log.warning("the store refuses: %s", text)
+            raise unavailable("The store refuses this now.") from reply
+        raise reply
+
+
+def _is_missing_function(reply: Any) -> bool:
+    return isinstance(reply, ResponseError) and "Function not found" in str(reply)

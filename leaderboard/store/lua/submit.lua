@@ -1,0 +1,187 @@
+-- What becomes of a player's entry in one standings when a submission comes in. All in order space.
+--   before      the entry as it is, or nil
+--   submission  {score, tiebreaks, achieved, stamped, metadata}; stamped: achieved_at was given by the caller
+-- Returns the entry after, or nil and the 0-based place of the number (0 the score) that would leave the range.
+local function resolve(policy, before, submission, tiebreaks)
+  local new = {
+    score = submission.score,
+    prefix = make_prefix(submission.tiebreaks, submission.achieved),
+    achieved = submission.achieved,
+    newest = submission.achieved,
+    metadata = submission.metadata,
+    submissions = 1,
+  }
+  if not before then return new end
+  new.submissions = before.submissions + 1
+
+  if policy == 'correct' then
+    new.submissions = before.submissions
+    return new
+  end
+
+  local kept = {
+    score = before.score, prefix = before.prefix, achieved = before.achieved, newest = before.newest,
+    metadata = before.metadata, submissions = new.submissions,
+  }
+  if policy == 'best' then
+    -- `best` never reads newest_at; it is left equal to achieved_at, which takes no room.
+    kept.newest = kept.achieved
+    if comes_before(new, before) then return new end
+    return kept
+  end
+
+  if policy == 'latest' then
+    -- Two in the same millisecond: when both stamps were given, the better one, whatever came first; else the later.
+    local newer = new.achieved > before.newest
+      or (new.achieved == before.newest and (not submission.stamped or comes_before(new, before)))
+    if same_result(new, before, tiebreaks) then
+      kept.achieved = math.min(before.achieved, new.achieved)
+      kept.prefix = make_prefix(submission.tiebreaks, kept.achieved)
+      kept.newest = math.max(before.newest, new.newest)
+      if newer then kept.metadata = new.metadata end
+      return kept
+    end
+    if newer then return new end
+    return kept
+  end
+
+  -- sum
+  local sums, moved = {}, submission.score ~= 0
+  local total = before.score + submission.score
+  if math.abs(total) > LIMIT then return nil, 0 end
+  for i = 1, tiebreaks do
+    sums[i] = unpack_number(before.prefix, (i - 1) * WIDTH + 1) + submission.tiebreaks[i]
+    if math.abs(sums[i]) > LIMIT then return nil, i end
+    moved = moved or submission.tiebreaks[i] ~= 0
+  end
+  if submission.achieved >= before.newest then
+    kept.newest, kept.metadata = submission.achieved, submission.metadata
+  end
+  if moved then
+    kept.score = total
+    kept.achieved = math.max(before.achieved, submission.achieved)
+    kept.prefix = make_prefix(sums, kept.achieved)
+  end
+  return kept
+end
+
+-- submit: apply one submission to every standings it counts in; there is no other way to write a score.
+--   keys   1 player hash · 2 gate · 3 maintenance · 4 rate · 5 replay · 6 kept standings of the board ·
+--          then per standings: order, entries, distinct
+--   args   1 player · 2 now_ms · 3 achieved_ms, '' for now · 4 session field, '' for a server
+--          5 session_expires_ms, the renewed one · 6 replay digest (16 bytes), '' for none · 7 revision · 8 season
+--          9 policy (best, latest, sum, or correct for an admin's correction) · 10 ties
+--          11 rate interval_ms, '' for no limit · 12 rate burst · 13 "1" for ranks · 14 metadata
+--          15 number of tiebreaks T · 16 score · T tiebreaks ·
+--          then per standings: period id, expires_at_ms ('' for never)
+--   reply  {"done", rate_left, rate_reset_ms, then per standings: changed, rank before, rank after, score}
+--            ranks are 0 where there is none or none was asked for; rate_left is -1 without a limit
+--          {"repeat", changed bits, at_ms, season} · {"reused"} · {"limited", retry_after_ms, reset_ms}
+--          {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
+--          {"out_of_range", i}: the i-th number (0 the score, else a tiebreak) of a sum
+--   cost   O(S log N) for S standings of N entries
+local function submit(keys, args)
+  local player, now, session = args[1], tonumber(args[2]), args[4]
+  local known = redis.call('HMGET', keys[1], 'state', 'created_at', session ~= '' and session or 'created_at')
+  local session_expires = session ~= '' and tonumber(known[3] or 0)
+  if session_expires and session_expires <= now then return {'unauthenticated'} end
+  if known[1] then return {'erased'} end
+
+  local digest = args[6]
+  if digest ~= '' then
+    local refusal = replay_refuses(keys[5], digest, now)
+    if refusal then return refusal end
+  end
+  if redis.call('EXISTS', keys[3]) == 1 and args[9] ~= 'correct' then return {'maintenance'} end
+  local refusal = gate_refuses(keys[2], args[7], args[8])
+  -- An admin may correct a frozen board, but nobody writes on a stale belief.
+  if refusal and not (args[9] == 'correct' and refusal[1] == 'closed' and refusal[2] ~= 'deleted') then
+    return refusal
+  end
+
+  local rate = {left = -1, reset_ms = 0}
+  local rate_after
+  if args[11] ~= '' then
+    local allowed
+    allowed, rate_after, rate = check_rate(keys[4], now, tonumber(args[11]), tonumber(args[12]))
+    if not allowed then return {'limited', rate.retry_ms, rate.reset_ms} end
+  end
+
+  local policy, ties, with_ranks, tiebreaks = args[9], args[10], args[13] == '1', tonumber(args[15])
+  local submission = {
+    score = tonumber(args[16]), tiebreaks = {}, metadata = args[14],
+    achieved = args[3] == '' and now or tonumber(args[3]), stamped = args[3] ~= '',
+  }
+  for i = 1, tiebreaks do submission.tiebreaks[i] = tonumber(args[16 + i]) end
+
+  -- Every standings is read and resolved before the first write: a function is atomic, not transactional.
+  local steps = {}
+  for i = 1, (#keys - 6) / 3 do
+    local standings = standings_at(keys, 7, i)
+    local bytes = redis.call('HGET', standings.entries, player)
+    local before = bytes and decode_entry(bytes, tiebreaks) or nil
+    local after, place = resolve(policy, before, submission, tiebreaks)
+    if not after then return {'out_of_range', place} end
+    local rank_before = 0
+    if with_ranks and before then
+      rank_before = rank_of(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
+    end
+    steps[i] = {standings = standings, before = before, after = after, rank = rank_before,
+      period_id = args[15 + tiebreaks + 2 * i], expires_at = args[16 + tiebreaks + 2 * i]}
+  end
+
+  local reply, changed_bits = {'done', rate.left, rate.reset_ms}, 0
+  for i, step in ipairs(steps) do
+    local before, after = step.before, step.after
+    local moved = not (before and same_place(before, after))
+    if write_entry(step.standings, ties, tiebreaks, player, before, after, step.expires_at) then
+      redis.call('ZADD', keys[6], step.expires_at == '' and '+inf' or step.expires_at, step.period_id)
+    end
+    if before and ties == 'dense' and not same_result(before, after, tiebreaks) then
+      drop_distinct(step.standings, tiebreaks, before)
+    end
+    local changed = moved or before.metadata ~= after.metadata
+    if changed then changed_bits = changed_bits + 2 ^ (i - 1) end
+    local rank = step.rank
+    if with_ranks and moved then
+      rank = rank_of(step.standings, ties, tiebreaks, after.score, after.prefix, player)
+    end
+    reply[#reply + 1] = changed and 1 or 0
+    reply[#reply + 1] = step.rank
+    reply[#reply + 1] = rank
+    reply[#reply + 1] = after.score
+  end
+
+  if rate_after then spend_rate(keys[4], now, rate_after) end
+  if digest ~= '' then remember_replay(keys[5], digest, changed_bits, now, tonumber(args[8])) end
+  if not known[2] then redis.call('HSET', keys[1], 'created_at', args[2]) end
+  -- Renewed at most once a day, not by every submission.
+  if session_expires and tonumber(args[5]) - session_expires > 86400000 then
+    redis.call('HSET', keys[1], session, args[5])
+  end
+  redis.call('HINCRBY', keys[1], 'submissions', 1)
+  return reply
+end
+register('submit', submit, {})
+
+-- remove_entries: take a player out of the given standings.
+--   keys   per standings: order, entries, distinct
+--   args   1 player · 2 number of tiebreaks
+--   reply  how many entries were removed
+--   cost   O(S log N)
+local function remove_entries(keys, args)
+  local player, tiebreaks, removed = args[1], tonumber(args[2]), 0
+  for i = 1, #keys / 3 do
+    local standings = standings_at(keys, 1, i)
+    local bytes = redis.call('HGET', standings.entries, player)
+    if bytes then
+      local entry = decode_entry(bytes, tiebreaks)
+      redis.call('ZREM', standings.order, entry.prefix .. player)
+      redis.call('HDEL', standings.entries, player)
+      if redis.call('EXISTS', standings.distinct) == 1 then drop_distinct(standings, tiebreaks, entry) end
+      removed = removed + 1
+    end
+  end
+  return removed
+end
+register('remove_entries', remove_entries, {'allow-oom'})

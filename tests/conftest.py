@@ -1,0 +1,98 @@
+"""A real store for every test: one server per test process, emptied between tests.
+
+`LEADERBOARD_TEST_STORE` names the server binary (`redis-server`, say); without it the embedded Valkey is used. Nothing
+here is mocked: the tests drive the WSGI application over that store, or `leaderboard serve` itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from flask import Flask
+
+from leaderboard import create_app
+from leaderboard.settings import Settings
+from leaderboard.store.embedded import EmbeddedStore
+from tests.client import ADMIN_KEY, SERVER_KEY, Client
+
+#: Keys that need no expiry, as leaderboard/keys.py lists them.
+PERMANENT = re.compile(
+    rb"lb:\{0\}:(boards|boards:index|gate:.*|seasons:.*|kept:.*|maintenance|store|keys|names|player:.*|friends:.*)"
+    rb"|lb:device:.*"
+    rb"|lb:\{0\}:(order|entries|distinct):[^:]+:(s[0-9]+|all)"
+)
+
+
+class SetClock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self, at_ms: int) -> None:
+        self.at_ms = at_ms
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    def pass_ms(self, ms: int) -> None:
+        self.at_ms += ms
+
+
+@pytest.fixture(scope="session")
+def store_url() -> Iterator[str]:
+    """A server for this test process. A missing binary is an error, not a skip."""
+    folder = Path(tempfile.mkdtemp(prefix="lb-test-"))
+    binary = os.environ.get("LEADERBOARD_TEST_STORE")
+    if binary and shutil.which(binary) is None:
+        pytest.fail(f"LEADERBOARD_TEST_STORE={binary} is not installed")
+    settings = Settings(data_dir=folder, store_binary=binary and shutil.which(binary))
+    store = EmbeddedStore(settings)
+    store.start()
+    yield store.url
+    store.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def raw(store_url: str) -> Iterator[redis.Redis]:
+    """The store itself, empty, for tests that look behind the service."""
+    client = redis.Redis.from_url(store_url)
+    client.flushall()
+    yield client
+    left = [
+        key
+        for key in client.scan_iter(count=1000)
+        if key.startswith(b"lb:") and client.pttl(key) == -1 and not PERMANENT.fullmatch(key)
+    ]
+    client.close()
+    assert not left, f"keys with neither an expiry nor permanent status: {left[:5]}"
+
+
+@pytest.fixture
+def settings(store_url: str, raw: redis.Redis) -> Settings:
+    return Settings(redis_url=store_url, admin_key=ADMIN_KEY, server_key=SERVER_KEY)
+
+
+@pytest.fixture
+def clock(raw: redis.Redis) -> SetClock:
+    """Stands still at the store's own time: expiries are by the store's clock."""
+    seconds, _ = raw.time()
+    return SetClock(seconds * 1000)
+
+
+@pytest.fixture
+def app(settings: Settings, clock: SetClock) -> Iterator[Flask]:
+    app = create_app(settings, clock)
+    yield app
+    app.extensions["leaderboard"].store.close()
+
+
+@pytest.fixture
+def api(app: Flask) -> Client:
+    """Calls without a credential; `api.admin`, `api.server` and `api.player(id)` have one."""
+    return Client(app.test_client())
