@@ -102,9 +102,7 @@ def define_board(
         kept = _kept_periods(lb, board.id) if before else []
         keys = [lb.keys.standings(board.id, period_id) for period_id in kept]
         must_be_empty = [key.order for key in keys] if fixed else []
-        obsolete = (
-            [key.distinct for key in keys] if before and before.ties is Ties.DENSE is not after.ties else []
-        )
+        obsolete = [key.distinct for key in keys] if before and before.ties is Ties.DENSE is not after.ties else []
         if dry_run:
             if must_be_empty and lb.store.read(("EXISTS", *must_be_empty))[0]:
                 raise _has_entries(fixed)
@@ -207,9 +205,7 @@ def _board_keys(keys: Keys, board_id: str) -> list[str]:
 
 def _fixed_changes(before: Board, after: Board) -> list[str]:
     """The members that change although entries depend on them."""
-    changed = [
-        name for name in ("order", "decimals", "tiebreaks") if getattr(before, name) != getattr(after, name)
-    ]
+    changed = [name for name in ("order", "decimals", "tiebreaks") if getattr(before, name) != getattr(after, name)]
     if after.ties is Ties.DENSE is not before.ties:
         changed.append("ties")
     for period in after.periods:

@@ -16,7 +16,6 @@ _ZERO = 1 << 55
 _NEWEST_FOLLOWS = 0x80
 
 
-
 class Place(NamedTuple):
     """Where an entry stands, comparable: order-space score, member (tiebreaks, achieved_at, player id)."""
 
@@ -28,9 +27,7 @@ def read_entry(board: Board, rank: int, place: Place, packed: bytes, name: bytes
     """The entry at a place, with the value of the entries hash and of the names hash."""
     member = place.member
     head = _WIDTH * len(board.tiebreaks)
-    tiebreaks = tuple(
-        _number(member, i * _WIDTH) * tiebreak.order.sign for i, tiebreak in enumerate(board.tiebreaks)
-    )
+    tiebreaks = tuple(_number(member, i * _WIDTH) * tiebreak.order.sign for i, tiebreak in enumerate(board.tiebreaks))
     return Entry(
         rank,
         read_name(member[head + _WIDTH :].decode(), name),

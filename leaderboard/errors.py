@@ -104,8 +104,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "store_unavailable": (503, "The store is away or refuses to write; nothing was changed. Try again."),
     "outcome_unknown": (
         503,
-        "The store's reply was lost, so it is unknown whether this happened. "
-        "Try again with the same Idempotency-Key.",
+        "The store's reply was lost, so it is unknown whether this happened. Try again with the same Idempotency-Key.",
     ),
     "maintenance": (503, "The service is in maintenance: nothing can be changed now."),
 }

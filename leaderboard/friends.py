@@ -48,9 +48,7 @@ def list_friends(
     if not shown:
         return [], None
     names = lb.store.read(("HMGET", lb.keys.names, *(other for other, _ in shown)))[0]
-    friends = [
-        Friend(read_name(other, name), state, since) for (other, since), name in zip(shown, names, strict=True)
-    ]
+    friends = [Friend(read_name(other, name), state, since) for (other, since), name in zip(shown, names, strict=True)]
     return friends, shown[-1][0] if len(rest) > limit else None
 
 

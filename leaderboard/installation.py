@@ -26,4 +26,6 @@ def open_installation(settings: Settings, clock: TellsTime | None = None) -> Ins
     """Connects lazily: a store that is away does not keep a process from starting."""
     store, keys = connect_store(settings), Keys(settings.namespace)
     clock = clock or Clock(store)
-    return Installation(settings, store, keys, clock, BoardCache(store, keys), Credentials(store, keys, clock, settings))
+    return Installation(
+        settings, store, keys, clock, BoardCache(store, keys), Credentials(store, keys, clock, settings)
+    )

@@ -26,8 +26,8 @@ board says ``keep_days``; the running season, ``all`` and seasons without ``keep
     ``lb:{0}:distinct:<board>:<period id>``  zset: the distinct (score, tiebreaks), only where ties are ``dense``
 
 Permanent, about players
-    ``lb:{0}:player:<player>``    hash: created_at, display_name, avatar_url, country, platform, attributes (JSON), device
-                                  (digest), submissions, state, and ``s:<digest>`` → expires_ms for each session.
+    ``lb:{0}:player:<player>``    hash: created_at, display_name, avatar_url, country, platform, attributes (JSON),
+                                  device (digest), submissions, state, and ``s:<digest>`` → expires_ms for each session.
                                   An erased player leaves only state, for 30 days
     ``lb:{0}:names``              hash: player → its public profile (JSON), once more, so that a page is one call
     ``lb:{0}:friends:<player>``   hash: other → ``state;at_ms;who`` (store/lua/player.lua)

@@ -27,6 +27,10 @@ _IDS = {
 }
 
 CALENDAR = frozenset({PeriodKind.DAILY, PeriodKind.WEEKLY, PeriodKind.MONTHLY})
+#: period → start, end and occurrence that were found last.
+_last_found: dict[Period, tuple[int, int, Occurrence]] = {}
+_REMEMBER_MOST = 1000
+
 ALLTIME = Occurrence(PeriodKind.ALLTIME, "all", None, None)
 
 
@@ -46,6 +50,17 @@ def kind_of(period_id: str) -> PeriodKind | None:
 
 def occurrence_at(period: Period, at_ms: int) -> Occurrence:
     """The occurrence of a calendar period that contains an instant between FIRST_MS and LAST_MS."""
+    # Nearly every instant is now, so the last answer is nearly always the next one.
+    known = _last_found.get(period)
+    if known is None or not known[0] <= at_ms < known[1]:
+        found = _find(period, at_ms)
+        if len(_last_found) >= _REMEMBER_MOST:
+            _last_found.clear()
+        _last_found[period] = known = (found.starts_ms or 0, found.ends_ms or 0, found)
+    return known[2]
+
+
+def _find(period: Period, at_ms: int) -> Occurrence:
     at = to_datetime(at_ms)
     day = (at - _time_of_day(period)).date()
     if period.kind is PeriodKind.WEEKLY:

@@ -10,6 +10,7 @@ import orjson
 from leaderboard.boards import Snapshot, list_boards
 from leaderboard.errors import Problem
 from leaderboard.model import DAY_MS, BoardState, PlayerName
+from leaderboard.store.client import FunctionCall
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -108,7 +109,7 @@ def _remove_from(lb: Installation, player: str, snapshots: list[Snapshot]) -> No
     if not boards:
         return
     kept = lb.store.read(*(("ZRANGE", lb.keys.kept(board.id), 0, -1) for board in boards))
-    calls = []
+    calls: list[FunctionCall] = []
     for board, period_ids in zip(boards, kept, strict=True):
         keys = [key for period_id in period_ids for key in lb.keys.standings(board.id, period_id.decode())]
         if keys:
@@ -121,6 +122,4 @@ def _part_from_friends(lb: Installation, player: str) -> None:
     others = lb.store.read(("HKEYS", lb.keys.friends(player)))[0]
     if others:
         # Whoever blocks the player has a side of its own, which the player cannot see; it goes when its owner lifts it.
-        lb.store.call_many(
-            [("forget_friend", [lb.keys.friends(other.decode())], [player]) for other in others]
-        )
+        lb.store.call_many([("forget_friend", [lb.keys.friends(other.decode())], [player]) for other in others])

@@ -14,7 +14,7 @@ def scale(score: int | Decimal, decimals: int, pointer: str = "/score") -> int:
     Raises a 422 Problem: `score_places` for more places than the board's, `score_range` beyond the limit.
     """
     if isinstance(score, int):
-        scaled = score * 10**decimals
+        scaled = score * int(10**decimals)
     else:
         # Looking at the exponent first keeps 1e999999 from being written out.
         if score.adjusted() > 15:

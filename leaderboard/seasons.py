@@ -108,11 +108,7 @@ def list_occurrences(
                 named = periods.occurrence_named(period, member.decode())
                 if named is not None:
                     found[named.id] = named
-    kept = [
-        occurrence
-        for occurrence in found.values()
-        if (expires_at(period, occurrence) or now_ms + 1) > now_ms
-    ]
+    kept = [occurrence for occurrence in found.values() if (expires_at(period, occurrence) or now_ms + 1) > now_ms]
     kept.sort(key=lambda occurrence: occurrence.starts_ms or 0, reverse=True)
     totals = lb.store.read(*(("ZCARD", lb.keys.standings(board.id, o.id).order) for o in kept))
     return [(o, state_at(period, o, now_ms), total) for o, total in zip(kept, totals, strict=True)]

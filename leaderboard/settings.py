@@ -43,9 +43,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
-            raise SettingError(
-                f"LEADERBOARD_NAMESPACE is {self.namespace!r}; it must match {NAMESPACE.pattern}"
-            )
+            raise SettingError(f"LEADERBOARD_NAMESPACE is {self.namespace!r}; it must match {NAMESPACE.pattern}")
 
 
 def load_settings() -> Settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +72,7 @@ def page_from(lb: Installation, board: Board, occurrence: Occurrence, limit: int
     return _page(lb, board, occurrence, limit, cursor.direction.value, cursor.place.score, cursor.place.member)
 
 
-def page_around_score(
-    lb: Installation, board: Board, occurrence: Occurrence, limit: int, score: int | Decimal
-) -> Page:
+def page_around_score(lb: Installation, board: Board, occurrence: Occurrence, limit: int, score: int | Decimal) -> Page:
     """`limit` entries with the place where a score would stand in their middle, where the edges allow."""
     scaled = scale(score, board.decimals, "?around_score") * board.order.sign
     return _page(lb, board, occurrence, limit, "score", scaled, b"")
@@ -149,7 +147,7 @@ def page_of_friends(
     return FriendsPage(
         len(places),
         [
-            FriendEntry(replace(entry, rank=rank), entry.rank)
+            FriendEntry(entry._replace(rank=rank), entry.rank)
             for rank, entry in zip(ranks[first:end], found.entries, strict=True)
             # One that left between the two calls is left out.
             if entry is not None
@@ -163,9 +161,7 @@ def distribution(lb: Installation, board: Board, occurrence: Occurrence, buckets
     """How many entries have a score in each of at most `buckets` equal ranges, lowest first."""
     order_key = lb.keys.standings(board.id, occurrence.id).order
     total, low, width, *counts = lb.store.ask("distribution", [order_key], [board.order.sign, buckets])
-    return total, [
-        Bucket(low + i * width, low + (i + 1) * width - 1, count) for i, count in enumerate(counts)
-    ]
+    return total, [Bucket(low + i * width, low + (i + 1) * width - 1, count) for i, count in enumerate(counts)]
 
 
 def number(ties: Ties, results: Sequence[object], first: int = 1, index: int = 0) -> list[int]:

@@ -173,9 +173,7 @@ def _prepare(lb: Installation, caller: Caller, submission: Submission, ranks: bo
         return _prepare_for(lb, caller, submission, lb.boards.reload(submission.board), ranks)
 
 
-def _prepare_for(
-    lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot, ranks: bool
-) -> Prepared:
+def _prepare_for(lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot, ranks: bool) -> Prepared:
     board, now = snapshot.board, lb.clock.now_ms()
     if board.writes is Writers.SERVERS:
         caller.require(Role.SERVER)
@@ -268,9 +266,7 @@ def _tiebreaks(board: Board, given: dict[str, int]) -> list[int]:
     return [given.get(tiebreak.name, 0) * tiebreak.order.sign for tiebreak in board.tiebreaks]
 
 
-def read_reply(
-    lb: Installation, caller: Caller, item: Prepared, reply: list[Any], ranks: bool
-) -> Result | Problem:
+def read_reply(lb: Installation, caller: Caller, item: Prepared, reply: list[Any], ranks: bool) -> Result | Problem:
     board, submission = item.snapshot.board, item.submission
     match reply[0]:
         case b"done":
@@ -310,9 +306,7 @@ def read_reply(
     return Problem(codes[reply[0]], retry_after_s=30 if reply[0] == b"maintenance" else None)
 
 
-def _repeated(
-    lb: Installation, item: Prepared, changed: int, at_ms: int, season: int, ranks: bool
-) -> Result:
+def _repeated(lb: Installation, item: Prepared, changed: int, at_ms: int, season: int, ranks: bool) -> Result:
     """The outcome of the first time, in the periods it counted in then, with ranks as they are now."""
     board, submission = item.snapshot.board, item.submission
     achieved = at_ms if submission.achieved_ms is None else min(submission.achieved_ms, at_ms)

@@ -14,7 +14,14 @@ from leaderboard.api.fields import BOARD_ID, PLAYER_ID
 from leaderboard.api.problems import register_error_handlers
 from leaderboard.settings import Settings
 
-EXPOSED_HEADERS = ("ETag", "Retry-After", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed", "X-Request-Id")
+EXPOSED_HEADERS = (
+    "ETag",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Idempotent-Replayed",
+    "X-Request-Id",
+)
 ALLOWED_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-Request-Id")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -11,6 +11,7 @@ from flask import request as http
 
 from leaderboard import boards, corrections, maintenance, seasons, standings
 from leaderboard.api import answers, schemas
+from leaderboard.api.board_schemas import BoardSchema
 from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
 from leaderboard.api.shapes import show_board, show_entry, show_place
@@ -40,7 +41,7 @@ def get_board_definition(request: Request, board: str) -> Response:
 @operation(
     "put_board",
     role=Role.ADMIN,
-    body=schemas.BoardSchema,
+    body=BoardSchema,
     query=schemas.DryRunQuery,
     answers={200: answers.BoardAnswer, 201: answers.BoardAnswer},
     errors=("board_has_entries", "revision_mismatch", "not_supported", "quota_exceeded", "outcome_unknown"),
@@ -81,7 +82,13 @@ def delete_board(request: Request, board: str) -> Response:
     role=Role.ADMIN,
     body=schemas.ResetSchema,
     answers={200: answers.ResetAnswer},
-    errors=("board_not_found", "season_not_current", "no_season", "idempotency_key_reused", "outcome_unknown"),
+    errors=(
+        "board_not_found",
+        "season_not_current",
+        "no_season",
+        "idempotency_key_reused",
+        "outcome_unknown",
+    ),
     idempotent=True,
 )
 def reset_board(request: Request, board: str) -> Response:
@@ -112,7 +119,14 @@ def reset_board(request: Request, board: str) -> Response:
     body=schemas.CorrectionSchema,
     query=schemas.PeriodQuery,
     answers={200: answers.OneEntryAnswer},
-    errors=("board_not_found", "period_not_found", "period_gone", "period_settled", "player_erased", "outcome_unknown"),
+    errors=(
+        "board_not_found",
+        "period_not_found",
+        "period_gone",
+        "period_settled",
+        "player_erased",
+        "outcome_unknown",
+    ),
 )
 def put_entry(request: Request, board: str, player: str) -> Response:
     """Correct a player's entry in one standings, whatever the board's policy; also while it is frozen."""

@@ -174,7 +174,10 @@ class SubmissionAnswer(Schema):
 class BatchItemAnswer(Schema):
     index = fields.Integer(required=True)
     outcome = fields.String(
-        required=True, allow_none=True, validate=validate.OneOf([*Outcome]), metadata={"description": "null on error"}
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf([*Outcome]),
+        metadata={"description": "null on error"},
     )
     standings = fields.List(fields.Nested(StandingAnswer), required=True)
     error = fields.Nested(ProblemAnswer, required=True, allow_none=True)

@@ -48,7 +48,9 @@ def _not_supported(pointer: str, what: str) -> Problem:
 
 class TiebreakSchema(Schema):
     name = fields.String(
-        required=True, validate=validate.Regexp(re.compile(r"\A[a-z][a-z0-9_]{0,31}\Z")), metadata={"example": "wins"}
+        required=True,
+        validate=validate.Regexp(re.compile(r"\A[a-z][a-z0-9_]{0,31}\Z")),
+        metadata={"example": "wins"},
     )
     order = fields.Enum(Order, by_value=True, load_default=Order.DESC)
 
@@ -97,7 +99,9 @@ class PeriodSchema(Schema):
 class RateSchema(Schema):
     burst = Integer(required=True, validate=validate.Range(1, 1_000_000))
     per_s = fields.Float(
-        required=True, validate=validate.Range(0.0001, 1_000_000), metadata={"description": "May be fractional."}
+        required=True,
+        validate=validate.Range(0.0001, 1_000_000),
+        metadata={"description": "May be fractional."},
     )
 
 
@@ -140,8 +144,8 @@ class BoardSchema(Schema):
             if "rewards" in data:
                 raise _not_supported("/rewards", "rewards")
             rules = data.get("rules")
-            for name in NOT_YET_RULES if isinstance(rules, dict) else ():
-                if name in rules:
+            for name in rules if isinstance(rules, dict) else ():
+                if name in NOT_YET_RULES:
                     raise _not_supported(f"/rules/{name}", f"the rule {name}")
         return super().load(data, **kwargs)
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
@@ -103,8 +104,9 @@ class DisplayName(fields.String):
         return name
 
 
+@lru_cache(8192)
 def show_instant(at_ms: int | None) -> str | None:
-    """RFC 3339 UTC with milliseconds."""
+    """RFC 3339 UTC with milliseconds. Remembered: answers repeat the ends of periods, and the top its entries."""
     if at_ms is None:
         return None
     return periods.to_datetime(at_ms).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -50,4 +50,3 @@ def _check(lb: Installation) -> Problem | None:
         log.error("the store cannot be used: %s", error)
         return Problem("store_unavailable", str(error), retry_after_s=30)
     return None
-

@@ -52,7 +52,7 @@ def build_document(app: Flask) -> dict[str, Any]:
         plugins=[plugin],
     )
     assert plugin.converter is not None  # noqa: S101  set by APISpec
-    plugin.converter.add_attribute_function(_describe_field)
+    plugin.converter.add_attribute_function(_describe_field)  # type: ignore[no-untyped-call]
     spec.components.security_scheme(
         "bearer",
         {"type": "http", "scheme": "bearer", "description": "A session token (`lb1.…`) or a key (`lbk_…`)."},
@@ -83,7 +83,7 @@ def _operation(found: Operation, tag: str, arguments: list[str]) -> dict[str, An
             {
                 "in": "header",
                 "name": "Idempotency-Key",
-                "description": "Makes a retry safe for 48 hours: a repeat changes nothing and answers the same outcome.",
+                "description": "Makes a retry safe for 48 hours: a repeat answers the same and changes nothing.",
                 "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"},
             }
         )

@@ -174,7 +174,8 @@ def _read_query(schema: Schema | None) -> dict[str, Any]:
         raise Problem("invalid", errors[0].detail, errors=tuple(errors))
     if schema is None:
         return {}
-    return _load(schema, values, "?")
+    loaded: dict[str, Any] = _load(schema, values, "?")
+    return loaded
 
 
 def _read_body(schema: Schema, limit: int) -> Any:

@@ -37,9 +37,7 @@ def problem_document(problem: Problem) -> dict[str, object]:
 
 
 def problem_response(problem: Problem) -> Response:
-    response = Response(
-        orjson.dumps(problem_document(problem)), problem.status, mimetype="application/problem+json"
-    )
+    response = Response(orjson.dumps(problem_document(problem)), problem.status, mimetype="application/problem+json")
     response.headers.update(problem.headers)
     response.headers["Cache-Control"] = "no-store"
     return response

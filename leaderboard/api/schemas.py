@@ -7,7 +7,6 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from leaderboard.api.board_schemas import BoardSchema
 from leaderboard.api.fields import (
     BoardId,
     DisplayName,
@@ -83,7 +82,8 @@ class SignInSchema(Schema):
     device_id = fields.String(
         required=True,
         validate=validate.Regexp(
-            re.compile(r"\A[\x21-\x7e]{22,256}\Z"), error="22 to 256 printable characters: at least 128 random bits"
+            re.compile(r"\A[\x21-\x7e]{22,256}\Z"),
+            error="22 to 256 printable characters: at least 128 random bits",
         ),
         metadata={"description": "A secret of at least 128 random bits that the device keeps."},
     )
@@ -142,7 +142,8 @@ class SeasonId(fields.Field[int]):
 
 class ResetSchema(Schema):
     season = SeasonId(
-        required=True, metadata={"example": "s3", "description": "The season to close; it must be the current one."}
+        required=True,
+        metadata={"example": "s3", "description": "The season to close; it must be the current one."},
     )
 
 

@@ -33,9 +33,7 @@ def show_entry(board: Board, entry: Entry) -> dict[str, Any]:
         "rank": entry.rank,
         "player": show_name(entry.player),
         "score": unscale(entry.score, board.decimals),
-        "tiebreaks": {
-            tiebreak.name: value for tiebreak, value in zip(board.tiebreaks, entry.tiebreaks, strict=True)
-        },
+        "tiebreaks": {tiebreak.name: value for tiebreak, value in zip(board.tiebreaks, entry.tiebreaks, strict=True)},
         "metadata": orjson.loads(entry.metadata) if entry.metadata else None,
         "achieved_at": show_instant(entry.achieved_ms),
     }

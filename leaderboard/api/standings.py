@@ -62,8 +62,7 @@ def get_entry(request: Request, board: str, player: str) -> Response:
     found, _, occurrence, _ = _find(request, board)
     entry, total, percentile = standings.find_entry(request.lb, found, occurrence, player)
     return answer(
-        show_place(found, occurrence)
-        | {"entry": show_entry(found, entry), "total": total, "percentile": percentile}
+        show_place(found, occurrence) | {"entry": show_entry(found, entry), "total": total, "percentile": percentile}
     )
 
 
@@ -109,9 +108,7 @@ def list_friends_standings(request: Request, board: str, player: str) -> Respons
         | show_bounds(occurrence, seasons.state_at(period, occurrence, now))
         | {
             "total": page.total,
-            "entries": [
-                show_entry(found, friend.entry) | {"board_rank": friend.board_rank} for friend in page.entries
-            ],
+            "entries": [show_entry(found, friend.entry) | {"board_rank": friend.board_rank} for friend in page.entries],
         }
         | _show_cursors(f"{board}/friends/{player}", page.next, page.previous)
     )
@@ -212,9 +209,7 @@ def _find(request: Request, board_id: str) -> tuple[Board, Period, Occurrence, i
     if "segment" in query:
         error = FieldError("?segment", "not_supported", "segments are not part of this version")
         raise Problem("not_supported", error.detail, errors=(error,))
-    period, occurrence = seasons.find_occurrence(
-        request.lb, snapshot, query.get("period"), query.get("period_id"), now
-    )
+    period, occurrence = seasons.find_occurrence(request.lb, snapshot, query.get("period"), query.get("period_id"), now)
     return snapshot.board, period, occurrence, now
 
 
@@ -229,9 +224,7 @@ def _pinned_cursor(list_name: str, query: dict[str, Any]) -> Cursor | None:
     return cursor
 
 
-def _show_page(
-    board: Board, period: Period, occurrence: Occurrence, now: int, page: standings.Page
-) -> dict[str, Any]:
+def _show_page(board: Board, period: Period, occurrence: Occurrence, now: int, page: standings.Page) -> dict[str, Any]:
     return (
         show_place(board, occurrence)
         | show_bounds(occurrence, seasons.state_at(period, occurrence, now))

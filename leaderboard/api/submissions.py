@@ -134,18 +134,14 @@ def _load_item(item: Any) -> dict[str, Any]:
 
 def _show_batch(results: list[submissions.Result | Problem | None], ranks: bool) -> dict[str, Any]:
     counts = {"applied": 0, "kept": 0, "held": 0, "failed": 0}
-    shown = []
+    shown: list[dict[str, Any]] = []
     for index, result in enumerate(results):
         assert result is not None  # noqa: S101  each item was either refused or submitted
         if isinstance(result, Problem):
             counts["failed"] += 1
-            shown.append(
-                {"index": index, "outcome": None, "standings": [], "error": problem_document(result)}
-            )
+            shown.append({"index": index, "outcome": None, "standings": [], "error": problem_document(result)})
             continue
         counts[result.outcome.value] += 1
         one = show_result(result, ranks)
-        shown.append(
-            {"index": index, "outcome": one["outcome"], "standings": one["standings"], "error": None}
-        )
+        shown.append({"index": index, "outcome": one["outcome"], "standings": one["standings"], "error": None})
     return counts | {"results": shown}
