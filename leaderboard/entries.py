@@ -27,7 +27,11 @@ def read_entry(board: Board, rank: int, place: Place, packed: bytes, name: bytes
     """The entry at a place, with the value of the entries hash and of the names hash."""
     member = place.member
     head = _WIDTH * len(board.tiebreaks)
-    tiebreaks = tuple(_number(member, i * _WIDTH) * tiebreak.order.sign for i, tiebreak in enumerate(board.tiebreaks))
+    tiebreaks = (
+        tuple(_number(member, i * _WIDTH) * tiebreak.order.sign for i, tiebreak in enumerate(board.tiebreaks))
+        if head
+        else ()
+    )
     return Entry(
         rank,
         read_name(member[head + _WIDTH :].decode(), name),

@@ -90,6 +90,7 @@ def operation(
     def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
         body_schema = body() if body else None
         query_schema = query() if query else None
+        defaults = _defaults(query_schema)
         required = Role.PLAYER if owner else role
 
         @wraps(view)
@@ -97,7 +98,7 @@ def operation(
             lb: Installation = current_app.extensions["leaderboard"]
             caller = identify(lb, session_in_call)
             caller.require(required)
-            values = _read_query(query_schema)
+            values = _read_query(query_schema, defaults)
             data = _read_body(body_schema, body_limit) if body_schema else None
             return view(Request(lb, caller, data, values), **path)
 
@@ -140,20 +141,20 @@ def idempotency_key() -> str | None:
 def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer. GETs carry an ETag; what anybody may read may be kept for a second by caches."""
     payload = dump_json(data)
-    response = Response(payload, status, mimetype="application/json")
+    fields = [("Content-Type", "application/json")]
     if request.method in ("GET", "HEAD"):
-        etag = blake2b(payload, digest_size=9).hexdigest()
-        response.headers["ETag"] = f'"{etag}"'
+        fields.append(("ETag", f'"{blake2b(payload, digest_size=9).hexdigest()}"'))
         public = g.get("caller", ANYONE).role is Role.ANYONE
-        response.headers["Cache-Control"] = "public, max-age=1" if public else "private, no-cache"
+        fields.append(("Cache-Control", "public, max-age=1" if public else "private, no-cache"))
         # Caches that keep the public form must not give it to, or take it from, somebody who signed in.
-        response.headers["Vary"] = "Authorization"
-        if "If-None-Match" in request.headers:
-            response.make_conditional(request)
+        fields.append(("Vary", "Authorization"))
     else:
-        response.headers["Cache-Control"] = "no-store"
+        fields.append(("Cache-Control", "no-store"))
     if headers:
-        response.headers.update(headers)
+        fields += headers.items()
+    response = Response(payload, status, fields)
+    if "If-None-Match" in request.headers:
+        response.make_conditional(request)
     return response
 
 
@@ -161,7 +162,9 @@ def no_content() -> Response:
     return Response(status=204, headers={"Cache-Control": "no-store"})
 
 
-def _read_query(schema: Schema | None) -> dict[str, Any]:
+def _read_query(schema: Schema | None, defaults: dict[str, Any] | None) -> dict[str, Any]:
+    if defaults is not None and not request.query_string:
+        return dict(defaults)
     values: dict[str, str] = {}
     errors = []
     for name, given in request.args.lists():
@@ -176,6 +179,16 @@ def _read_query(schema: Schema | None) -> dict[str, Any]:
         return {}
     loaded: dict[str, Any] = _load(schema, values, "?")
     return loaded
+
+
+def _defaults(schema: Schema | None) -> dict[str, Any] | None:
+    """What an empty query means; None where a parameter is required."""
+    if schema is None:
+        return {}
+    try:
+        return dict(schema.load({}))
+    except ValidationError:
+        return None
 
 
 def _read_body(schema: Schema, limit: int) -> Any:
