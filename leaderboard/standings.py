@@ -132,7 +132,7 @@ def page_of_friends(
         (place_of(board, friend.decode(), packed), friend.decode())
         for friend, packed in zip(flat[::2], flat[1::2], strict=True)
     )
-    ranks = number(board.ties, [result_of(board, place) for place, _ in places])
+    ranks = number(board, [place for place, _ in places])
     first, end = 0, limit
     if cursor and cursor.direction is Direction.AFTER:
         first = bisect_right(places, cursor.place, key=lambda item: item[0])
@@ -164,16 +164,20 @@ def distribution(lb: Installation, board: Board, occurrence: Occurrence, buckets
     return total, [Bucket(low + i * width, low + (i + 1) * width - 1, count) for i, count in enumerate(counts)]
 
 
-def number(ties: Ties, results: Sequence[object], first: int = 1, index: int = 0) -> list[int]:
-    """Ranks for consecutive results.
+def number(board: Board, places: Sequence[Place], first: int = 1, index: int = 0) -> Sequence[int]:
+    """Ranks for consecutive places, by the board's ties.
 
     first  the rank of the first of them; index  how many entries are before it
     """
+    if board.ties is Ties.ORDINAL:
+        return range(first, first + len(places))
     ranks: list[int] = []
-    rank = first
-    for i, result in enumerate(results):
-        if i and (ties is Ties.ORDINAL or result != results[i - 1]):
-            rank = rank + 1 if ties is Ties.DENSE else index + i + 1
+    rank, before = first, None
+    for i, place in enumerate(places):
+        result = result_of(board, place)
+        if i and result != before:
+            rank = rank + 1 if board.ties is Ties.DENSE else index + i + 1
+        before = result
         ranks.append(rank)
     return ranks
 
@@ -190,7 +194,7 @@ def _page(
         raise Problem("entry_not_found")
     total, index, first_rank, found, packed, names = reply
     places = [Place(int(score), member) for member, score in zip(found[::2], found[1::2], strict=True)]
-    ranks = number(board.ties, [result_of(board, place) for place in places], first_rank, index)
+    ranks = number(board, places, first_rank, index)
     entries = [
         read_entry(board, rank, place, value, name)
         for rank, place, value, name in zip(ranks, places, packed, names, strict=True)
