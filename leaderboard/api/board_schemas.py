@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from leaderboard.api.fields import Integer
+from leaderboard.api.fields import Integer, Pattern
 from leaderboard.api.json_body import dump_json
 from leaderboard.definitions import from_definition, longest_late_s
 from leaderboard.errors import FieldError, Problem
@@ -49,7 +48,7 @@ def _not_supported(pointer: str, what: str) -> Problem:
 class TiebreakSchema(Schema):
     name = fields.String(
         required=True,
-        validate=validate.Regexp(re.compile(r"\A[a-z][a-z0-9_]{0,31}\Z")),
+        validate=Pattern(r"[a-z][a-z0-9_]{0,31}", "not of the form [a-z][a-z0-9_]{0,31}"),
         metadata={"example": "wins"},
     )
     order = fields.Enum(Order, by_value=True, load_default=Order.DESC)
@@ -61,7 +60,7 @@ class PeriodSchema(Schema):
     weekday = fields.Enum(Weekday, by_value=True, metadata={"description": "The day a week begins on."})
     day = Integer(validate=validate.Range(1, 28), metadata={"description": "The day a month begins on."})
     time_of_day = fields.String(
-        validate=validate.Regexp(re.compile(r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z"), error="not a time HH:MM"),
+        validate=Pattern(r"([01][0-9]|2[0-3]):[0-5][0-9]", "not a time HH:MM"),
         metadata={"example": "00:00"},
     )
     cron = fields.String(metadata={"description": "Not supported yet."})

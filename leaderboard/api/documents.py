@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, current_app, render_template
+from markupsafe import Markup, escape
 
 from leaderboard.api.openapi import build_document
 from leaderboard.errors import CATALOGUE
 
 blueprint = Blueprint("documents", __name__, template_folder="templates")
+
+_CODE = re.compile(r"`([^`]+)`")
+
+
+@blueprint.app_template_filter("prose")
+def prose(text: str) -> Markup:
+    """A sentence of the documents, its `code` set as such."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
 
 
 def document() -> dict[str, Any]:

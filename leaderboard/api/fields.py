@@ -24,9 +24,21 @@ _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([
 METADATA_LIMIT = 1024
 
 
+class Pattern(validate.Regexp):
+    """The whole of a string. `$` alone would let a line break at the end pass; `\\Z` is not for JSON Schema."""
+
+    def __init__(self, pattern: str, error: str) -> None:
+        super().__init__(f"^{pattern}$", error=error)
+
+    def __call__(self, value: Any) -> Any:
+        if self.regex.fullmatch(value) is None:  # type: ignore[call-overload]
+            raise ValidationError(self.error)
+        return value
+
+
 class BoardId(fields.String):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(validate=validate.Regexp(rf"\A{BOARD_ID.pattern}\Z", error="not a board id"), **kwargs)
+        super().__init__(validate=Pattern(BOARD_ID.pattern, "not a board id"), **kwargs)
 
 
 class PlayerId(fields.String):

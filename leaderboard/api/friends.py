@@ -71,7 +71,7 @@ def link_friends(request: Request, player: str) -> Response:
     "put_friend",
     role=Role.SERVER,
     owner=True,
-    answers={200: answers.FriendStateAnswer},
+    answers={200: answers.FriendshipAnswer},
     errors=ACT_ERRORS,
 )
 def put_friend(request: Request, player: str, other: str) -> Response:

