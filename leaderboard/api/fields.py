@@ -31,7 +31,7 @@ class Pattern(validate.Regexp):
         super().__init__(f"^{pattern}$", error=error)
 
     def __call__(self, value: Any) -> Any:
-        if self.regex.fullmatch(value) is None:  # type: ignore[call-overload]
+        if self.regex.fullmatch(value) is None:
             raise ValidationError(self.error)
         return value
 
