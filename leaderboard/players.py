@@ -108,6 +108,7 @@ def _remove_from(lb: Installation, player: str, snapshots: list[Snapshot]) -> No
     boards = [snapshot.board for snapshot in snapshots]
     if not boards:
         return
+    lb.store.write("UNLINK", *(lb.keys.rate(board.id, player) for board in boards))
     kept = lb.store.read(*(("ZRANGE", lb.keys.kept(board.id), 0, -1) for board in boards))
     calls: list[FunctionCall] = []
     for board, period_ids in zip(boards, kept, strict=True):

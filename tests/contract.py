@@ -28,7 +28,7 @@ class Contract:
         if response.status_code == 304:
             return response
         if documented is None:
-            self.broken.append(f"{name} is not documented: {response.text[:200]}")
+            self.broken.append(f"{name} is not documented: {response.get_data(as_text=True)[:200]}")
         elif response.status_code == 204:
             if response.data:
                 self.broken.append(f"{name} has a body")

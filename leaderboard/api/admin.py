@@ -43,7 +43,7 @@ def get_board_definition(request: Request, board: str) -> Response:
     role=Role.ADMIN,
     body=BoardSchema,
     query=schemas.DryRunQuery,
-    answers={200: answers.BoardAnswer, 201: answers.BoardAnswer},
+    answers={200: (answers.BoardAnswer, answers.DryRunAnswer), 201: answers.BoardAnswer},
     errors=("board_has_entries", "revision_mismatch", "not_supported", "quota_exceeded", "outcome_unknown"),
 )
 def put_board(request: Request, board: str) -> Response:

@@ -15,7 +15,7 @@ from leaderboard.errors import invalid
 
 blueprint = Blueprint("friends", __name__, url_prefix="/v1/players/<player:player>")
 
-ACT_ERRORS = ("player_not_found", "player_erased", "blocked", "friends_limit", "outcome_unknown")
+ACT_ERRORS = ("invalid", "player_not_found", "player_erased", "blocked", "friends_limit", "outcome_unknown")
 
 
 @blueprint.get("/friends")
@@ -89,7 +89,7 @@ def put_friend(request: Request, player: str, other: str) -> Response:
     role=Role.SERVER,
     owner=True,
     answers={204: "They are no friends."},
-    errors=("outcome_unknown",),
+    errors=("invalid", "outcome_unknown"),
 )
 def delete_friend(request: Request, player: str, other: str) -> Response:
     """End a friendship, decline an invitation or withdraw one."""
@@ -120,7 +120,7 @@ def put_block(request: Request, player: str, other: str) -> Response:
     role=Role.SERVER,
     owner=True,
     answers={204: "The other is not blocked."},
-    errors=("outcome_unknown",),
+    errors=("invalid", "outcome_unknown"),
 )
 def delete_block(request: Request, player: str, other: str) -> Response:
     """Lift a block."""

@@ -141,9 +141,10 @@ def _responses(found: Operation) -> dict[str, Any]:
         if isinstance(schema, str):
             responses[str(status)] = {"description": schema}
         else:
+            shown = {"anyOf": list(schema)} if isinstance(schema, tuple) else schema
             responses[str(status)] = {
                 "description": "Created." if status == 201 else "Done.",
-                "content": {"application/json": {"schema": schema}},
+                "content": {"application/json": {"schema": shown}},
             }
     codes = {*COMMON, *found.errors}
     if found.role is not Role.ANYONE:

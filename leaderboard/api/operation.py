@@ -26,6 +26,9 @@ BATCH_LIMIT = 2 * 1024 * 1024
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
+Answers = type[Schema] | tuple[type[Schema], ...] | str
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One call of the API, as the OpenAPI document shows it."""
@@ -38,7 +41,8 @@ class Operation:
     owner: bool
     body: type[Schema] | None
     query: type[Schema] | None
-    answers: dict[int, type[Schema] | str]
+    #: status → the schema of the answer, several where a parameter decides, or words for an answer without a body
+    answers: dict[int, Answers]
     errors: tuple[str, ...]
     body_limit: int
     idempotent: bool
@@ -75,7 +79,7 @@ def operation(
     owner: bool = False,
     body: type[Schema] | None = None,
     query: type[Schema] | None = None,
-    answers: dict[int, type[Schema] | str],
+    answers: dict[int, Answers],
     errors: tuple[str, ...] = (),
     body_limit: int = BODY_LIMIT,
     idempotent: bool = False,

@@ -72,10 +72,12 @@ def read_definitions(file: Path) -> dict[str, dict[str, Any]]:
         data = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise ApplyError(f"{file}: {error}") from error
-    unknown = set(data) - {"defaults", "boards"} if isinstance(data, dict) else {"?"}
-    defaults, boards = (data.get("defaults", {}), data.get("boards", {})) if not unknown else ({}, {})
-    if unknown or not all(isinstance(item, dict) for item in (defaults, boards, *boards.values())):
+    tables = [data, data.get("defaults", {}), data.get("boards", {})] if isinstance(data, dict) else [data]
+    if all(isinstance(table, dict) for table in tables):
+        tables += data.get("boards", {}).values()
+    if not all(isinstance(table, dict) for table in tables) or set(data) - {"defaults", "boards"}:
         raise ApplyError(f"{file}: it holds a table `boards`, and `defaults` if need be, and nothing else")
+    defaults, boards = data.get("defaults", {}), data.get("boards", {})
     return {board: defaults | definition for board, definition in boards.items()}
 
 
