@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from leaderboard import definitions
 from leaderboard.errors import Problem
 from leaderboard.keys import Keys
-from leaderboard.model import Board, BoardState, PeriodKind, Ties
+from leaderboard.model import Board, BoardState, Ties
 from leaderboard.store.client import Store
 
 if TYPE_CHECKING:
@@ -222,7 +222,3 @@ def _has_entries(fixed: list[str]) -> Problem:
         "this one and define it again",
         extra={"members": fixed},
     )
-
-
-def live_kinds(board: Board) -> list[PeriodKind]:
-    return [period.kind for period in board.periods]

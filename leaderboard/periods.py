@@ -14,7 +14,7 @@ from leaderboard.model import Occurrence, Period, PeriodKind
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
-#: The calendar has no place for instants outside these years, with room for one period on either side.
+#: The calendar has no place for instants outside these, with room for one period on either side.
 FIRST_MS = (datetime(2, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
 LAST_MS = (datetime(9998, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
 
@@ -25,11 +25,6 @@ _IDS = {
     PeriodKind.WEEKLY: re.compile(r"[0-9]{4}-W[0-9]{2}"),
     PeriodKind.MONTHLY: re.compile(r"[0-9]{4}-[0-9]{2}"),
 }
-
-CALENDAR = frozenset({PeriodKind.DAILY, PeriodKind.WEEKLY, PeriodKind.MONTHLY})
-#: period → start, end and occurrence that were found last.
-_last_found: dict[Period, tuple[int, int, Occurrence]] = {}
-_REMEMBER_MOST = 1000
 
 ALLTIME = Occurrence(PeriodKind.ALLTIME, "all", None, None)
 
@@ -82,9 +77,7 @@ def occurrence_named(period: Period, period_id: str) -> Occurrence | None:
             day = date(int(period_id[:4]), int(period_id[5:]), period.day)
     except ValueError:
         return None
-    if not 2 <= day.year < 9998:
-        return None
-    return _starting(period, day)
+    return _starting(period, day) if FIRST_MS <= _start_ms(period, day) < LAST_MS else None
 
 
 def previous(period: Period, occurrence: Occurrence) -> Occurrence:

@@ -15,7 +15,7 @@ from leaderboard.credentials import Credentials
 from leaderboard.errors import SettingError
 from leaderboard.keys import Keys
 from leaderboard.settings import Settings
-from leaderboard.store import connect_store
+from leaderboard.store import check_store, connect_store
 
 #: The variables in the file: those that would otherwise give the keys as settings.
 ADMIN_KEY = "LEADERBOARD_ADMIN_KEY"
@@ -42,13 +42,14 @@ def first_keys(settings: Settings) -> FirstKeys:
 
     So a store that was emptied gets new ones, whatever the file says; a key that an admin revoked does not
     come back; and a second `serve` on the same store does not make its own. Raise Problem (503) when the
-    store is away, SettingError when the file cannot be read or written.
+    store is away, SettingError when it cannot be used, or the file cannot be read or written.
     """
     path = settings.data_dir / FILE
     kept = _read(path)
     store = connect_store(settings)
     try:
         keys = Keys(settings.namespace)
+        check_store(store, keys)
         credentials = Credentials(store, keys, Clock(store), settings)
         roles = {key.role for key in credentials.list()}
         made, missing = {}, []

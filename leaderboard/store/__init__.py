@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaderboard.errors import Problem, SettingError
+from leaderboard.errors import SettingError
 from leaderboard.keys import Keys
 from leaderboard.settings import Settings
 from leaderboard.store.client import Store
@@ -46,11 +46,3 @@ def check_store(store: Store, keys: Keys) -> None:
 
 def _pairs(flat: list[bytes]) -> zip[tuple[bytes, bytes]]:
     return zip(flat[::2], flat[1::2], strict=True)
-
-
-def is_ready(store: Store, keys: Keys) -> bool:
-    """Does the store answer, and hold what this version can use?"""
-    try:
-        return bool(store.read(("HGET", keys.store, "schema"))[0] == SCHEMA)
-    except Problem:
-        return False
