@@ -26,6 +26,10 @@ _IDS = {
     PeriodKind.MONTHLY: re.compile(r"[0-9]{4}-[0-9]{2}"),
 }
 
+#: period → start, end and occurrence that were found last.
+_last_found: dict[Period, tuple[int, int, Occurrence]] = {}
+_REMEMBER_MOST = 1000
+
 ALLTIME = Occurrence(PeriodKind.ALLTIME, "all", None, None)
 
 
