@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from leaderboard import definitions
-from leaderboard.errors import Problem
+import orjson
+
+from leaderboard import definitions, periods
+from leaderboard.errors import LeaderboardError, Problem
 from leaderboard.keys import Keys
 from leaderboard.model import Board, BoardState, Ties
-from leaderboard.store.client import Store
+from leaderboard.store.client import RETRY_AFTER_S, Store
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
 
-#: How long a read may go by a definition without looking again; writes are told by the gate.
+T = TypeVar("T")
+
+#: How old a definition may be that is shown; whatever is done by one is checked by the gate.
 FRESH_S = 0.5
+
+#: So many boards are read together when all are gone through.
+WALK_AT_ONCE = 200
+
+#: Stands for every kind of period.
+ALL_KINDS = "*"
 
 #: Losing a race this often in a row means something else is wrong.
 TRIES = 8
@@ -31,49 +42,79 @@ class Snapshot:
     season_started_ms: int
     read_at_s: float
 
-    @property
-    def fresh(self) -> bool:
-        return time.monotonic() - self.read_at_s < FRESH_S
+
+class StaleError(LeaderboardError):
+    """The board is not as the caller believed. Never leaves the domain: `BoardCache.use` tries again."""
 
 
 class BoardCache:
-    """The boards a process knows."""
+    """The boards a process knows.
+
+    A snapshot may be of any age: every call about a board checks its revision and season in the store, and answers
+    `stale` when they are others.
+    """
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store, self._keys = store, keys
         self._snapshots: dict[str, Snapshot] = {}
 
     def known(self, board_id: str) -> Snapshot:
-        """The board, of whatever age: for writes, which the gate checks."""
+        """The board, of whatever age. Raises board_not_found."""
         return self._snapshots.get(board_id) or self.reload(board_id)
 
     def fresh(self, board_id: str) -> Snapshot:
-        """The board, at most FRESH_S old. Raises board_not_found."""
+        """The board, at most FRESH_S old: for showing it."""
         snapshot = self._snapshots.get(board_id)
-        return snapshot if snapshot and snapshot.fresh else self.reload(board_id)
+        return snapshot if snapshot and time.monotonic() - snapshot.read_at_s < FRESH_S else self.reload(board_id)
+
+    def use(self, board_id: str, act: Callable[[Snapshot], T]) -> T:
+        """Do something with a board as it is: again when it was stale, and before believing a refusal.
+
+        A missing entry is believed: the call that missed it had checked the gate.
+        """
+        started_s = time.monotonic()
+        snapshot = self.known(board_id)
+        for _ in range(TRIES):
+            try:
+                return act(snapshot)
+            except StaleError:
+                pass
+            except Problem as problem:
+                believed = problem.status >= 500 or problem.code == "entry_not_found"
+                if believed or snapshot.read_at_s >= started_s:
+                    raise
+            snapshot = self.reload(board_id)
+        raise keeps_changing()
+
+    def forget(self, board_id: str) -> None:
+        self._snapshots.pop(board_id, None)
 
     def reload(self, board_id: str) -> Snapshot:
-        return self.reload_many([board_id])[0]
+        snapshots = self.reload_many([board_id])
+        if not snapshots:
+            raise Problem("board_not_found", f"there is no board {board_id!r}")
+        return snapshots[0]
 
-    def reload_many(self, board_ids: list[str]) -> list[Snapshot]:
-        """Read boards in one round trip. Raises board_not_found for the first that is missing."""
+    def reload_many(self, board_ids: Sequence[str]) -> list[Snapshot]:
+        """Read boards in one round trip; those that do not exist are left out."""
         now = time.monotonic()
-        gates = [
-            ("HMGET", self._keys.gate(board_id), "season", "season_at", "revision", "state") for board_id in board_ids
-        ]
+        gates = [("HMGET", self._keys.gate(board_id), "season", "season_at") for board_id in board_ids]
         # One HMGET for all definitions, then the gates: a definition that changes in between is newer in the gate,
-        # and the first write on it answers `stale`.
+        # and the first call about it answers `stale`.
         packed, *states = self._store.read(("HMGET", self._keys.boards, *board_ids), *gates)
         snapshots = []
-        for board_id, definition, gate in zip(board_ids, packed, states, strict=True):
-            if definition is None or gate[0] is None:
-                self._snapshots.pop(board_id, None)
-                raise Problem("board_not_found", f"there is no board {board_id!r}")
-            board = definitions.load(board_id, definition)
-            snapshot = Snapshot(board, int(gate[0]), int(gate[1]), now)
+        for board_id, definition, (season, season_at) in zip(board_ids, packed, states, strict=True):
+            if definition is None or season is None:
+                self.forget(board_id)
+                continue
+            snapshot = Snapshot(definitions.load(board_id, definition), int(season), int(season_at), now)
             self._snapshots[board_id] = snapshot
             snapshots.append(snapshot)
         return snapshots
+
+
+def keeps_changing() -> Problem:
+    return Problem("store_unavailable", "the board keeps changing; try again", retry_after_s=RETRY_AFTER_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +133,21 @@ def define_board(
     Raises revision_mismatch (with `expected_revision`), board_has_entries for what entries depend on, quota_exceeded.
     """
     for _ in range(TRIES):
-        before, revision = _current(lb, board.id)
+        before, revision, begins = _current(lb, board.id)
         if expected_revision is not None and expected_revision != (before.revision if before else 0):
             raise Problem("revision_mismatch", extra={"revision": before.revision if before else 0})
         if before and replace(board, revision=before.revision) == before:
             return Defined(before, before)
         after = replace(board, revision=revision + 1)
-        fixed = _fixed_changes(before, after) if before else []
-        kept = _kept_periods(lb, board.id) if before else []
-        keys = [lb.keys.standings(board.id, period_id) for period_id in kept]
-        must_be_empty = [key.order for key in keys] if fixed else []
-        obsolete = [key.distinct for key in keys] if before and before.ties is Ties.DENSE is not after.ties else []
+        kept = kept_periods(lb, board.id)
+        fixed = _fixed_changes(before, after, begins) if before else {}
+        must_be_empty = [
+            lb.keys.standings(board.id, period_id).order
+            for period_id in kept
+            if ALL_KINDS in fixed or periods.kind_of(period_id) in fixed
+        ]
+        leaves_dense = before is not None and before.ties is Ties.DENSE is not after.ties
+        obsolete = [lb.keys.standings(board.id, period_id).distinct for period_id in kept] if leaves_dense else []
         if dry_run:
             if must_be_empty and lb.store.read(("EXISTS", *must_be_empty))[0]:
                 raise _has_entries(fixed)
@@ -119,35 +164,43 @@ def define_board(
                 lb.clock.now_ms(),
                 lb.settings.max_boards,
                 len(must_be_empty),
-                len(kept) if fixed else "",
+                len(kept),
+                orjson.dumps(begins | _begins(after)),
             ],
         )
         match reply[0]:
             case b"defined":
-                lb.boards.reload(board.id)
+                lb.boards.forget(board.id)
                 return Defined(after, before)
             case b"has_entries":
                 raise _has_entries(fixed)
             case b"too_many":
                 raise Problem("quota_exceeded", f"there may be {lb.settings.max_boards} boards")
-    raise Problem("store_unavailable", "the board keeps changing; try again", retry_after_s=1)
+    raise keeps_changing()
 
 
-def delete_board(lb: Installation, board_id: str) -> None:
-    """Forget an archived board with everything kept for it. Raises board_not_found, board_not_archived."""
+def delete_board(lb: Installation, board_id: str, *, expected_revision: int | None = None) -> None:
+    """Forget an archived board with everything kept for it.
+
+    Raises board_not_found, board_not_archived, revision_mismatch (with `expected_revision`).
+    """
     for _ in range(TRIES):
-        before, revision = _current(lb, board_id)
+        before, revision, _ = _current(lb, board_id)
         if before is None:
             raise Problem("board_not_found")
+        if expected_revision not in (None, before.revision):
+            raise Problem("revision_mismatch", extra={"revision": before.revision})
         if before.state is not BoardState.ARCHIVED:
             raise Problem("board_not_archived", "archive the board first: PUT it with state archived")
-        keys = [key for period_id in _kept_periods(lb, board_id) for key in lb.keys.standings(board_id, period_id)]
+        kept = kept_periods(lb, board_id)
+        keys = [key for period_id in kept for key in lb.keys.standings(board_id, period_id)]
         reply = lb.store.call(
-            "delete_board", [*_board_keys(lb.keys, board_id), *keys], [board_id, revision, revision + 1]
+            "delete_board", [*_board_keys(lb.keys, board_id), *keys], [board_id, revision, revision + 1, len(kept)]
         )
+        lb.boards.forget(board_id)
         if reply[0] == b"deleted":
             return
-    raise Problem("store_unavailable", "the board keeps changing; try again", retry_after_s=1)
+    raise keeps_changing()
 
 
 def list_boards(
@@ -155,70 +208,69 @@ def list_boards(
 ) -> tuple[list[Snapshot], str | None]:
     """Boards in order of id after one, and the id to go on after. Archived ones only where `state` asks for them."""
     found: list[Snapshot] = []
+    for snapshot in walk_boards(lb, after, max(limit + 1, WALK_AT_ONCE)):
+        shown = snapshot.board.state is state if state else snapshot.board.state is not BoardState.ARCHIVED
+        if shown and len(found) == limit:
+            return found, found[-1].board.id
+        if shown:
+            found.append(snapshot)
+    return found, None
+
+
+def walk_boards(lb: Installation, after: str | None = None, at_once: int = WALK_AT_ONCE) -> Iterator[Snapshot]:
+    """All boards in order of id, whatever their state, each as it is when its turn comes."""
     while True:
         start = f"({after}" if after else "-"
-        ids = lb.store.read(("ZRANGEBYLEX", lb.keys.board_index, start, "+", "LIMIT", 0, limit + 1))[0]
-        for snapshot in _existing(lb, [board_id.decode() for board_id in ids]):
-            shown = snapshot.board.state is state if state else snapshot.board.state is not BoardState.ARCHIVED
-            if shown and len(found) == limit:
-                return found, found[-1].board.id
-            if shown:
-                found.append(snapshot)
-        if len(ids) <= limit:
-            return found, None
+        ids = lb.store.read(("ZRANGEBYLEX", lb.keys.board_index, start, "+", "LIMIT", 0, at_once))[0]
+        if ids:
+            yield from lb.boards.reload_many([board_id.decode() for board_id in ids])
+        if len(ids) < at_once:
+            return
         after = ids[-1].decode()
 
 
-def _existing(lb: Installation, board_ids: list[str]) -> list[Snapshot]:
-    if not board_ids:
-        return []
-    try:
-        return lb.boards.reload_many(board_ids)
-    except Problem:
-        # One was deleted since the index was read; the others are asked for one by one.
-        snapshots = []
-        for board_id in board_ids:
-            try:
-                snapshots.append(lb.boards.reload(board_id))
-            except Problem as problem:
-                if problem.code != "board_not_found":
-                    raise
-        return snapshots
+def kept_periods(lb: Installation, board_id: str) -> list[str]:
+    """The ids of the standings a board has begun, also of those that have expired."""
+    return [period_id.decode() for period_id in lb.store.read(("ZRANGE", lb.keys.kept(board_id), 0, -1))[0]]
 
 
-def _current(lb: Installation, board_id: str) -> tuple[Board | None, int]:
-    """The stored board, and the revision of its gate (0 before there ever was one)."""
-    definition, (revision, state) = lb.store.read(
-        ("HGET", lb.keys.boards, board_id), ("HMGET", lb.keys.gate(board_id), "revision", "state")
+def _current(lb: Installation, board_id: str) -> tuple[Board | None, int, dict[str, Any]]:
+    """The stored board, the revision of its gate (0 before there ever was one), and where its periods begin."""
+    definition, (revision, state, begins) = lb.store.read(
+        ("HGET", lb.keys.boards, board_id), ("HMGET", lb.keys.gate(board_id), "revision", "state", "anchors")
     )
     exists = definition is not None and state not in (None, b"deleted")
-    return (definitions.load(board_id, definition) if exists else None), int(revision or 0)
-
-
-def _kept_periods(lb: Installation, board_id: str) -> list[str]:
-    return [period_id.decode() for period_id in lb.store.read(("ZRANGE", lb.keys.kept(board_id), 0, -1))[0]]
+    board = definitions.load(board_id, definition) if exists else None
+    return board, int(revision or 0), orjson.loads(begins) if begins else {}
 
 
 def _board_keys(keys: Keys, board_id: str) -> list[str]:
     return [keys.boards, keys.board_index, keys.gate(board_id), keys.seasons(board_id), keys.kept(board_id)]
 
 
-def _fixed_changes(before: Board, after: Board) -> list[str]:
-    """The members that change although entries depend on them."""
-    changed = [name for name in ("order", "decimals", "tiebreaks") if getattr(before, name) != getattr(after, name)]
+def _begins(board: Board) -> dict[str, Any]:
+    """Where each calendar period begins. The gate remembers it of kinds that the board had before, too."""
+    return {period.kind.value: list(period.anchor) for period in board.periods}
+
+
+def _fixed_changes(before: Board, after: Board, begins: dict[str, Any]) -> dict[str, str]:
+    """What changes although entries depend on it: whose entries (a kind, or ALL_KINDS) → the members."""
+    fixed: dict[str, str] = {}
+    members = [name for name in ("order", "decimals", "tiebreaks") if getattr(before, name) != getattr(after, name)]
     if after.ties is Ties.DENSE is not before.ties:
-        changed.append("ties")
-    for period in after.periods:
-        old = before.period(period.kind)
-        if old and old.anchor != period.anchor:
-            changed.append(f"periods ({period.kind.value})")
-    return changed
+        members.append("ties")
+    if members:
+        fixed[ALL_KINDS] = ", ".join(members)
+    for kind, anchor in _begins(after).items():
+        if begins.get(kind, anchor) != anchor:
+            fixed[kind] = f"periods ({kind})"
+    return fixed
 
 
-def _has_entries(fixed: list[str]) -> Problem:
+def _has_entries(fixed: dict[str, str]) -> Problem:
     return Problem(
         "board_has_entries",
-        f"{', '.join(fixed)} cannot change while the board has entries: define a new board, or archive and delete "
-        "this one and define it again",
-        extra={"members": fixed},
+        f"{', '.join(fixed.values())} cannot change while the board has entries: define a new board, or archive and "
+        "delete this one and define it again",
+        extra={"members": list(fixed.values())},
     )

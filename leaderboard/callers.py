@@ -36,17 +36,21 @@ class Caller:
             raise Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
         raise Problem("forbidden", f"this call needs a key of role {role.name.lower()}")
 
-    def require_player(self, player: str, *, role: Role = Role.SERVER) -> None:
-        """The player itself, or a key of the role."""
+    def require_player(self, player: str) -> None:
+        """The player itself, or a server."""
         if self.player != player:
-            self.require(role)
+            self.require(Role.SERVER)
 
     def owns_or(self, player: str, role: Role) -> bool:
         return self.player == player or self.role >= role
 
-    def require_reader(self, board: Board) -> None:
-        needed = {Readers.PUBLIC: Role.ANYONE, Readers.PLAYERS: Role.PLAYER, Readers.SERVERS: Role.READ}
-        self.require(needed[board.reads])
+    def may_read(self, board: Board) -> bool:
+        return self.role >= _READERS[board.reads]
 
+    def require_reader(self, board: Board) -> None:
+        self.require(_READERS[board.reads])
+
+
+_READERS = {Readers.PUBLIC: Role.ANYONE, Readers.PLAYERS: Role.PLAYER, Readers.SERVERS: Role.READ}
 
 ANYONE = Caller(Role.ANYONE)

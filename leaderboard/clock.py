@@ -1,6 +1,6 @@
 """The time, as every part of an installation agrees on it: the store's.
 
-Each process keeps its monotonic clock as an offset to the store's TIME, so machines whose clocks differ, or are set
+Each process keeps a clock of its own as an offset to the store's TIME, so machines whose clocks differ, or are set
 back, still write in one order.
 """
 
@@ -13,6 +13,10 @@ from leaderboard.store.client import Store
 
 #: How long an offset is trusted. Oscillators drift by less than 0.1 ms in a second, so this keeps within some ms.
 RESYNC_AFTER_S = 60.0
+
+
+#: Counts on while a machine sleeps, where the system has such a clock.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class TellsTime(Protocol):
@@ -31,12 +35,12 @@ class Clock:
 
     def now_ms(self) -> int:
         """Ask the store once a minute, else add up. Problem (503) when the store is away."""
-        monotonic_s = time.monotonic()
-        if monotonic_s - self._synced_at_s >= RESYNC_AFTER_S:
+        counted_s = time.clock_gettime(_CLOCK)
+        if counted_s - self._synced_at_s >= RESYNC_AFTER_S:
             seconds, microseconds = self._store.read(("TIME",))[0]
             # The reply was made somewhere between asking and now; half the way is off by half a round trip at most.
-            now_s = time.monotonic()
-            middle_s = (monotonic_s + now_s) / 2
+            now_s = time.clock_gettime(_CLOCK)
+            middle_s = (counted_s + now_s) / 2
             self._offset_ms = int(seconds) * 1000 + int(microseconds) / 1000 - middle_s * 1000
-            self._synced_at_s = monotonic_s = now_s
-        return int(monotonic_s * 1000 + self._offset_ms)
+            self._synced_at_s = counted_s = now_s
+        return int(counted_s * 1000 + self._offset_ms)

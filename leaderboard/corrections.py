@@ -1,14 +1,19 @@
-"""What admins change in standings by hand: correcting and removing entries."""
+"""What admins change in standings by hand: correcting and removing entries.
+
+Both raise period_settled for standings that are final, and StaleError: call them within `BoardCache.use`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderboard.boards import TRIES, Snapshot
+from leaderboard import periods
+from leaderboard.boards import Snapshot, StaleError
 from leaderboard.callers import Caller, Role
-from leaderboard.errors import Problem
-from leaderboard.model import Board, Occurrence, Period
-from leaderboard.submissions import Submission, prepare_call, read_reply
+from leaderboard.errors import Problem, invalid
+from leaderboard.model import Occurrence, Period, PeriodState
+from leaderboard.seasons import state_at
+from leaderboard.submission import CLOCK_SKEW_MS, Submission, prepare_call, read_reply
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -19,28 +24,40 @@ _ADMIN = Caller(Role.ADMIN)
 def correct_entry(
     lb: Installation, snapshot: Snapshot, period: Period, occurrence: Occurrence, submission: Submission
 ) -> None:
-    """Set a player's entry in one standings, whatever its policy. Admins only; the caller checks that.
-
-    Raises as `submit`. It takes the gate of the current season, so a reset in between is tried again.
-    """
-    for _ in range(TRIES):
-        achieved = lb.clock.now_ms() if submission.achieved_ms is None else submission.achieved_ms
-        prepared = prepare_call(
-            lb, _ADMIN, submission, snapshot, "correct", lb.clock.now_ms(), achieved,
-            [(period, occurrence)], ranks=False,
-        )  # fmt: skip
-        reply = lb.store.call_many([prepared.call])[0]
-        if reply[0] != b"stale":
-            result = read_reply(lb, _ADMIN, prepared, reply, ranks=False)
-            if isinstance(result, Problem):
-                raise result
-            return
-        snapshot = lb.boards.reload(submission.board)
-    raise Problem("store_unavailable", "the board keeps changing; try again", retry_after_s=1)
+    """Set a player's entry in one standings, whatever the board's policy. Raises as `submissions.submit`."""
+    now = lb.clock.now_ms()
+    _check_open(period, occurrence, now)
+    achieved = now if submission.achieved_ms is None else submission.achieved_ms
+    if not periods.FIRST_MS <= achieved <= now + CLOCK_SKEW_MS:
+        raise invalid("/achieved_at", "in_future", "achieved_at is in the future, or before any calendar")
+    counts_in = [(period, occurrence)]
+    prepared = prepare_call(lb, _ADMIN, submission, snapshot, "correct", now, achieved, counts_in, ranks=False)
+    reply = lb.store.call(*prepared.call)
+    if reply[0] == b"stale":
+        raise StaleError
+    result = read_reply(prepared, reply)
+    if isinstance(result, Problem):
+        raise result
 
 
-def remove_entry(lb: Installation, board: Board, occurrence: Occurrence, player: str) -> None:
+def remove_entry(lb: Installation, snapshot: Snapshot, period: Period, occurrence: Occurrence, player: str) -> None:
     """Take a player out of one standings. Raises entry_not_found."""
-    keys = [*lb.keys.standings(board.id, occurrence.id)]
-    if lb.store.call("remove_entries", keys, [player, len(board.tiebreaks)]) == 0:
+    _check_open(period, occurrence, lb.clock.now_ms())
+    if remove_from(lb, snapshot, [occurrence.id], player) == 0:
         raise Problem("entry_not_found")
+
+
+def remove_from(lb: Installation, snapshot: Snapshot, period_ids: list[str], player: str) -> int:
+    """Take a player out of standings of a board, settled or not; returns how many it was in."""
+    board = snapshot.board
+    keys = [key for period_id in period_ids for key in lb.keys.standings(board.id, period_id)]
+    args: list[str | int] = [player, len(board.tiebreaks), board.revision]
+    reply = lb.store.call("remove_entries", [lb.keys.gate(board.id), *keys], args)
+    if reply[0] == b"stale":
+        raise StaleError
+    return int(reply[1])
+
+
+def _check_open(period: Period, occurrence: Occurrence, now_ms: int) -> None:
+    if state_at(period, occurrence, now_ms) is PeriodState.SETTLED:
+        raise Problem("period_settled")

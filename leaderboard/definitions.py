@@ -20,6 +20,7 @@ from leaderboard.model import (
     Weekday,
     Writers,
 )
+from leaderboard.periods import FIRST_MS, LAST_MS
 
 #: Calendar periods are kept this long after their end unless the board says otherwise.
 KEEP_DAYS = 28
@@ -79,7 +80,7 @@ def longest_late_s(periods: tuple[Period, ...]) -> int:
     """A late score must find its period not settled yet. A board whose standings never end takes any age."""
     return min(
         (period.settle_delay_s for period in periods if period.kind is not PeriodKind.ALLTIME),
-        default=100 * 366 * 86_400,
+        default=(LAST_MS - FIRST_MS) // 1000,
     )
 
 

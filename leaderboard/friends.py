@@ -12,8 +12,9 @@ from leaderboard.model import FriendState, PlayerName
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
 
-#: The most friends, invitations and blocks a player may have together.
-SIDES_MOST = 2000
+#: The most friends, invitations and blocks a player may have together. With half of that it gets no more invitations,
+#: so that a flood of them does not keep it from acting itself.
+SIDES_MOST = 4000
 
 #: The most friends a server may link in one call.
 LINK_MOST = 1000
@@ -63,8 +64,8 @@ def invite(lb: Installation, player: str, other: str) -> FriendState:
 def link(lb: Installation, player: str, others: list[str]) -> int:
     """Make players friends at once, on a server's word; returns how many. Other friends stay.
 
-    In order, each for itself: at the first that cannot be linked it stops with that Problem, pointing at it; calling
-    again is harmless.
+    Each for itself; raises the Problem of the first that cannot be linked, pointing at it. Others may be linked by
+    then: calling again is harmless.
     """
     for first in range(0, len(others), 100):
         chunk = others[first : first + 100]
@@ -100,7 +101,7 @@ def _call(lb: Installation, player: str, other: str, act: str) -> tuple[str, lis
     keys = [
         lb.keys.friends(player), lb.keys.friends(other), lb.keys.player(player), lb.keys.player(other)
     ]  # fmt: skip
-    return "befriend", keys, [player, other, lb.clock.now_ms(), act, SIDES_MOST]
+    return "befriend", keys, [player, other, lb.clock.now_ms(), act, SIDES_MOST, SIDES_MOST // 2]
 
 
 def _read(reply: list[bytes | int]) -> str:

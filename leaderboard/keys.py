@@ -6,8 +6,9 @@ braces, so everything one submission touches lives in one slot. What is not a pl
 Permanent, about boards
     ``lb:{0}:boards``             hash: board → definition (JSON, as the API shows it, with its revision)
     ``lb:{0}:boards:index``       zset, all scores 0: the boards in order of id, for paging
-    ``lb:{0}:gate:<board>``       hash: revision, state, season (number), season_at (ms): what every write checks first.
-                                  After deletion only revision and state "deleted" stay
+    ``lb:{0}:gate:<board>``       hash: revision, state, season (number), season_at (ms), epoch (the revision it was
+                                  created with), anchors (JSON: kind → where its periods begin, also of kinds it had
+                                  before): what every call checks first. After deletion revision and state stay
     ``lb:{0}:seasons:<board>``    hash: season number → ms at which it started; it ended when the next one started
     ``lb:{0}:kept:<board>``       zset: period id → when its keys expire (ms, inf for never), from the first entry on;
                                   what deletion and redefinition have to look at

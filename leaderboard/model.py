@@ -115,9 +115,9 @@ class Period:
     settle_delay_s: int = 3600
 
     @property
-    def anchor(self) -> tuple[object, ...]:
+    def anchor(self) -> tuple[str, str, int]:
         """What decides where its occurrences begin; it cannot change under live entries."""
-        return (self.time_of_day, self.weekday, self.day)
+        return (self.time_of_day, self.weekday.value, self.day)
 
 
 @dataclass(frozen=True, slots=True)

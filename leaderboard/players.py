@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from leaderboard.boards import Snapshot, list_boards
+from leaderboard.boards import kept_periods, walk_boards
+from leaderboard.corrections import remove_from
 from leaderboard.errors import Problem
-from leaderboard.model import DAY_MS, BoardState, PlayerName
-from leaderboard.store.client import FunctionCall
+from leaderboard.model import DAY_MS, PlayerName
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 #: How long an erased id is refused.
 ERASED_DAYS = 30
 
-#: How many boards are looked at in one step when a player is erased.
-BOARDS_AT_ONCE = 200
+#: From how many standings a player is removed in one call.
+STANDINGS_AT_ONCE = 200
 
 #: The fields a profile may have; `attributes` is kept as JSON.
 FIELDS = ("display_name", "avatar_url", "country", "platform", "attributes")
@@ -78,8 +79,8 @@ def erase_player(lb: Installation, player: str) -> None:
     """Remove a player from every standings, its profile, sessions, friendships and idempotency keys.
 
     First the state that every submission reads, then what is there already: a submission that races this either comes
-    before and is removed, or is refused. Stopped half way, the same call again finishes it. Costs one small call for
-    each standings kept, on any board. Raises player_not_found, player_erased.
+    before and is removed, or is refused. Stopped half way, the same call again finishes it. Costs three small
+    calls for each board. Raises player_not_found, player_erased.
     """
     key = lb.keys.player(player)
     reply = lb.store.call("begin_erasure", [key, lb.keys.names], [player])
@@ -87,13 +88,8 @@ def erase_player(lb: Installation, player: str) -> None:
         raise Problem("player_not_found")
     if reply[0] == b"erased":
         raise Problem("player_erased")
-    for state in (None, BoardState.ARCHIVED):
-        after: str | None = None
-        while True:
-            snapshots, after = list_boards(lb, BOARDS_AT_ONCE, after, state)
-            _remove_from(lb, player, snapshots)
-            if after is None:
-                break
+    for snapshot in walk_boards(lb):
+        _remove_from(lb, player, snapshot.board.id)
     _part_from_friends(lb, player)
     if reply[1]:
         lb.store.write("DEL", lb.keys.device(reply[1].decode()))
@@ -104,19 +100,18 @@ def erase_player(lb: Installation, player: str) -> None:
     )
 
 
-def _remove_from(lb: Installation, player: str, snapshots: list[Snapshot]) -> None:
-    boards = [snapshot.board for snapshot in snapshots]
-    if not boards:
-        return
-    lb.store.write("UNLINK", *(lb.keys.rate(board.id, player) for board in boards))
-    kept = lb.store.read(*(("ZRANGE", lb.keys.kept(board.id), 0, -1) for board in boards))
-    calls: list[FunctionCall] = []
-    for board, period_ids in zip(boards, kept, strict=True):
-        keys = [key for period_id in period_ids for key in lb.keys.standings(board.id, period_id.decode())]
-        if keys:
-            calls.append(("remove_entries", keys, [player, len(board.tiebreaks)]))
-    if calls:
-        lb.store.call_many(calls)
+def _remove_from(lb: Installation, player: str, board_id: str) -> None:
+    lb.store.write("UNLINK", lb.keys.rate(board_id, player))
+    kept = kept_periods(lb, board_id)
+    for first in range(0, len(kept), STANDINGS_AT_ONCE):
+        period_ids = kept[first : first + STANDINGS_AT_ONCE]
+        remove = partial(remove_from, lb, period_ids=period_ids, player=player)
+        try:
+            lb.boards.use(board_id, remove)
+        except Problem as problem:
+            # Deleted meanwhile, its entries with it.
+            if problem.code != "board_not_found":
+                raise
 
 
 def _part_from_friends(lb: Installation, player: str) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from leaderboard import periods
-from leaderboard.boards import Snapshot
+from leaderboard.boards import Snapshot, StaleError
 from leaderboard.errors import Problem, invalid
 from leaderboard.idempotency import ANSWER_KEPT_MS, IdempotentCall
-from leaderboard.model import DAY_MS, Occurrence, Period, PeriodKind, PeriodState
+from leaderboard.model import DAY_MS, Board, Occurrence, Period, PeriodKind, PeriodState
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -52,21 +52,32 @@ def find_occurrence(
             raise Problem("period_not_found", "alltime has no previous period")
         return period, periods.ALLTIME
     if kind is PeriodKind.SEASON:
-        number = int(named[1:]) if named else snapshot.season - 1
-        occurrence = _season(lb, snapshot, number)
+        occurrence = _season(lb, snapshot, int(named[1:]) if named else snapshot.season - 1)
     else:
         current = periods.occurrence_at(period, now_ms)
         wanted = periods.occurrence_named(period, named) if named else periods.previous(period, current)
         if wanted is None or (wanted.starts_ms or 0) > now_ms:
             raise Problem("period_not_found", "that period does not exist, or has not begun")
         occurrence = wanted
-    expires_ms = expires_at(period, occurrence)
-    if expires_ms is not None and expires_ms <= now_ms:
+    if (
+        occurrence.ends_ms is not None
+        and occurrence.ends_ms <= now_ms
+        and _is_gone(lb, board, period, occurrence, now_ms)
+    ):
         raise Problem("period_gone")
     return period, occurrence
 
 
+def _is_gone(lb: Installation, board: Board, period: Period, occurrence: Occurrence, now_ms: int) -> bool:
+    """Have its keys expired? Standings keep the expiry of their first entry, whatever the definition says by now."""
+    kept = lb.store.read(("ZSCORE", lb.keys.kept(board.id), occurrence.id))[0]
+    expires_ms = expires_at(period, occurrence) if kept is None else float(kept)
+    return expires_ms is not None and expires_ms <= now_ms
+
+
 def _season(lb: Installation, snapshot: Snapshot, number: int) -> Occurrence:
+    if number == snapshot.season:
+        return Occurrence(PeriodKind.SEASON, f"s{number}", snapshot.season_started_ms, None)
     started, ended = lb.store.read(("HMGET", lb.keys.seasons(snapshot.board.id), number, number + 1))[0]
     if started is None:
         raise Problem("period_not_found", "there is no such season")
@@ -97,18 +108,22 @@ def list_occurrences(
     if period is None:
         raise Problem("period_not_found", f"the board has no period {kind.value!r}")
     found = {(occurrence := current_occurrence(snapshot, period, now_ms)).id: occurrence}
+    seasons, begun = lb.store.read(
+        ("HGETALL", lb.keys.seasons(board.id)), ("ZRANGE", lb.keys.kept(board.id), 0, -1, "WITHSCORES")
+    )
+    expires = {period_id.decode(): float(at) for period_id, at in zip(begun[::2], begun[1::2], strict=True)}
     if kind is PeriodKind.SEASON:
-        flat = lb.store.read(("HGETALL", lb.keys.seasons(board.id)))[0]
-        started = {int(number): int(at) for number, at in zip(flat[::2], flat[1::2], strict=True)}
+        started = {int(number): int(at) for number, at in zip(seasons[::2], seasons[1::2], strict=True)}
         for number, at in started.items():
             found[f"s{number}"] = Occurrence(kind, f"s{number}", at, started.get(number + 1))
     elif kind is not PeriodKind.ALLTIME:
-        for member in lb.store.read(("ZRANGEBYSCORE", lb.keys.kept(board.id), f"({now_ms}", "+inf"))[0]:
-            if periods.kind_of(member.decode()) is kind:
-                named = periods.occurrence_named(period, member.decode())
-                if named is not None:
-                    found[named.id] = named
-    kept = [occurrence for occurrence in found.values() if (expires_at(period, occurrence) or now_ms + 1) > now_ms]
+        of_kind = [period_id for period_id in expires if periods.kind_of(period_id) is kind]
+        found |= {named.id: named for named in (periods.occurrence_named(period, id_) for id_ in of_kind) if named}
+    kept = [
+        occurrence
+        for occurrence in found.values()
+        if expires.get(occurrence.id, expires_at(period, occurrence) or now_ms + 1) > now_ms
+    ]
     kept.sort(key=lambda occurrence: occurrence.starts_ms or 0, reverse=True)
     totals = lb.store.read(*(("ZCARD", lb.keys.standings(board.id, o.id).order) for o in kept))
     return [(o, state_at(period, o, now_ms), total) for o, total in zip(kept, totals, strict=True)]
@@ -128,8 +143,11 @@ def reset_season(lb: Installation, board_id: str, season: int, call: IdempotentC
 
     Raises season_not_current (with the current one), no_season, board_not_found, idempotency_key_reused.
     """
-    snapshot = lb.boards.fresh(board_id)
-    period = snapshot.board.period(PeriodKind.SEASON)
+    return lb.boards.use(board_id, lambda snapshot: _reset(lb, snapshot.board, season, call))
+
+
+def _reset(lb: Installation, board: Board, season: int, call: IdempotentCall | None) -> Reset:
+    board_id, period = board.id, board.period(PeriodKind.SEASON)
     if period is None:
         raise Problem("no_season")
     now = lb.clock.now_ms()
@@ -145,11 +163,13 @@ def reset_season(lb: Installation, board_id: str, season: int, call: IdempotentC
             lb.keys.kept(board_id),
             *lb.keys.standings(board_id, f"s{season}"),
         ],
-        [season, season + 1, now, expires, kept, ANSWER_KEPT_MS],
+        [season, season + 1, now, expires, kept, ANSWER_KEPT_MS, board.revision],
     )
     match reply[0]:
+        case b"stale":
+            raise StaleError
         case b"reset":
-            lb.boards.reload(board_id)
+            lb.boards.forget(board_id)
             return answer
         case b"repeat":
             assert call is not None  # noqa: S101  only a call with a key is remembered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -63,7 +64,9 @@ def check_token(lb: Installation, token: str) -> Caller | None:
         return None
     renewed = now + lb.settings.session_days * DAY_MS
     if renewed - int(expires) > DAY_MS:
-        lb.store.call("renew_session", [key], [caller.session, renewed])
+        # A store that is full can still be read; the session is renewed another time.
+        with suppress(Problem):
+            lb.store.call("renew_session", [key], [caller.session, renewed])
     return caller
 
 

@@ -1,4 +1,7 @@
-"""Reading standings. One round trip each, two among friends; every rank is exact."""
+"""Reading standings. One round trip each, two among friends; every rank is exact.
+
+Each raises StaleError when the board is another by now: call them within `BoardCache.use`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from leaderboard.boards import Snapshot
+from leaderboard.boards import Snapshot, StaleError
 from leaderboard.cursors import Cursor, Direction
 from leaderboard.entries import Place, place_of, read_entry, result_of
 from leaderboard.errors import Problem
 from leaderboard.model import Board, Entry, Occurrence, Ties
 from leaderboard.scores import scale
 from leaderboard.seasons import current_occurrence
+from leaderboard.store.client import FunctionCall
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -63,37 +67,40 @@ class Bucket:
     count: int
 
 
-def page_at(lb: Installation, board: Board, occurrence: Occurrence, limit: int, offset: int) -> Page:
-    return _page(lb, board, occurrence, limit, "offset", offset)
+def page_at(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, offset: int) -> Page:
+    return _page(lb, snapshot, occurrence, limit, "offset", offset)
 
 
-def page_from(lb: Installation, board: Board, occurrence: Occurrence, limit: int, cursor: Cursor) -> Page:
+def page_from(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, cursor: Cursor) -> Page:
     """The page after or before a place. The place need not exist any more."""
-    return _page(lb, board, occurrence, limit, cursor.direction.value, cursor.place.score, cursor.place.member)
+    return _page(lb, snapshot, occurrence, limit, cursor.direction.value, cursor.place.score, cursor.place.member)
 
 
-def page_around_score(lb: Installation, board: Board, occurrence: Occurrence, limit: int, score: int | Decimal) -> Page:
+def page_around_score(
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, score: int | Decimal
+) -> Page:
     """`limit` entries with the place where a score would stand in their middle, where the edges allow."""
+    board = snapshot.board
     scaled = scale(score, board.decimals, "?around_score") * board.order.sign
-    return _page(lb, board, occurrence, limit, "score", scaled, b"")
+    return _page(lb, snapshot, occurrence, limit, "score", scaled, b"")
 
 
-def page_around_player(lb: Installation, board: Board, occurrence: Occurrence, limit: int, player: str) -> Page:
+def page_around_player(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, player: str) -> Page:
     """`limit` entries with the player in their middle, where the edges allow. Raises entry_not_found."""
-    return _page(lb, board, occurrence, limit, "around", player)
+    return _page(lb, snapshot, occurrence, limit, "around", player)
 
 
-def find_entries(lb: Installation, board: Board, occurrence: Occurrence, players: Sequence[str]) -> Found:
-    reply = lb.store.ask(*_lookup(lb, board, occurrence, players))
-    return _found(board, players, reply)
+def find_entries(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, players: Sequence[str]) -> Found:
+    reply = current(lb.store.ask(*lookup_call(lb, snapshot, occurrence, players)))
+    return _found(snapshot.board, players, reply)
 
 
-def find_entry(lb: Installation, board: Board, occurrence: Occurrence, player: str) -> tuple[Entry, int, float]:
+def find_entry(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, player: str) -> tuple[Entry, int, float]:
     """The entry of a player, the number of entries, and its percentile: 100 for the best, 0 for the worst.
 
     Raises entry_not_found.
     """
-    found = find_entries(lb, board, occurrence, [player])
+    found = find_entries(lb, snapshot, occurrence, [player])
     entry = found.entries[0]
     if entry is None:
         raise Problem("entry_not_found")
@@ -107,31 +114,31 @@ def find_player_entries(
 ) -> list[tuple[Board, Occurrence, Entry, int]]:
     """A player's entries in the current occurrence of every period of some boards, with their totals."""
     places = [
-        (snapshot.board, current_occurrence(snapshot, period, now_ms))
+        (snapshot, current_occurrence(snapshot, period, now_ms))
         for snapshot in snapshots
         for period in snapshot.board.periods
     ]
     if not places:
         return []
-    replies = lb.store.ask_many([_lookup(lb, board, occurrence, [player]) for board, occurrence in places])
+    replies = lb.store.ask_many([lookup_call(lb, *place, [player]) for place in places])
     rows = []
-    for (board, occurrence), reply in zip(places, replies, strict=True):
-        found = _found(board, [player], reply)
+    for (snapshot, occurrence), reply in zip(places, replies, strict=True):
+        found = _found(snapshot.board, [player], current(reply))
         if found.entries[0] is not None:
-            rows.append((board, occurrence, found.entries[0], found.total))
+            rows.append((snapshot.board, occurrence, found.entries[0], found.total))
     return rows
 
 
 def page_of_friends(
-    lb: Installation, board: Board, occurrence: Occurrence, player: str, limit: int, cursor: Cursor | None
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, player: str, limit: int, cursor: Cursor | None
 ) -> FriendsPage:
     """A page of the standings among a player and its friends."""
-    keys = lb.keys.standings(board.id, occurrence.id)
-    flat = lb.store.ask("friends_entries", [*keys, lb.keys.friends(player)], [player])
-    places = sorted(
-        (place_of(board, friend.decode(), packed), friend.decode())
-        for friend, packed in zip(flat[::2], flat[1::2], strict=True)
-    )
+    board = snapshot.board
+    keys = [lb.keys.gate(board.id), lb.keys.standings(board.id, occurrence.id).entries, lb.keys.friends(player)]
+    flat = current(lb.store.ask("friends_entries", keys, [board.revision, snapshot.season, player]))
+    players = [friend.decode() for friend in flat[::2]]
+    packed = dict(zip(players, flat[1::2], strict=True))
+    places = sorted((place_of(board, friend, packed[friend]), friend) for friend in players)
     ranks = number(board, [place for place, _ in places])
     first, end = 0, limit
     if cursor and cursor.direction is Direction.AFTER:
@@ -143,24 +150,31 @@ def page_of_friends(
     shown = places[first:end]
     if not shown:
         return FriendsPage(len(places), [], None, None)
-    found = find_entries(lb, board, occurrence, [friend for _, friend in shown])
+    # Score and rank are of the first call, so that they agree; only the name and the board's rank are of the second.
+    found = find_entries(lb, snapshot, occurrence, [friend for _, friend in shown])
     return FriendsPage(
         len(places),
         [
-            FriendEntry(entry._replace(rank=rank), entry.rank)
-            for rank, entry in zip(ranks[first:end], found.entries, strict=True)
+            FriendEntry(
+                read_entry(board, rank, place, packed[friend], None)._replace(player=on_board.player), on_board.rank
+            )
+            for rank, (place, friend), on_board in zip(ranks[first:end], shown, found.entries, strict=True)
             # One that left between the two calls is left out.
-            if entry is not None
+            if on_board is not None
         ],
         Cursor(Direction.AFTER, occurrence.id, shown[-1][0]) if end < len(places) else None,
         Cursor(Direction.BEFORE, occurrence.id, shown[0][0]) if first > 0 else None,
     )
 
 
-def distribution(lb: Installation, board: Board, occurrence: Occurrence, buckets: int) -> tuple[int, list[Bucket]]:
+def distribution(
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, buckets: int
+) -> tuple[int, list[Bucket]]:
     """How many entries have a score in each of at most `buckets` equal ranges, lowest first."""
-    order_key = lb.keys.standings(board.id, occurrence.id).order
-    total, low, width, *counts = lb.store.ask("distribution", [order_key], [board.order.sign, buckets])
+    board = snapshot.board
+    keys = [lb.keys.gate(board.id), lb.keys.standings(board.id, occurrence.id).order]
+    args = [board.revision, snapshot.season, board.order.sign, buckets]
+    total, low, width, *counts = current(lb.store.ask("distribution", keys, args))
     return total, [Bucket(low + i * width, low + (i + 1) * width - 1, count) for i, count in enumerate(counts)]
 
 
@@ -183,12 +197,15 @@ def number(board: Board, places: Sequence[Place], first: int = 1, index: int = 0
 
 
 def _page(
-    lb: Installation, board: Board, occurrence: Occurrence, limit: int, mode: str, *where: str | bytes | int
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, mode: str, *where: str | bytes | int
 ) -> Page:
-    reply = lb.store.ask(
-        "page",
-        [*lb.keys.standings(board.id, occurrence.id), lb.keys.names],
-        [mode, limit, board.ties.value, len(board.tiebreaks), *where],
+    board = snapshot.board
+    reply = current(
+        lb.store.ask(
+            "page",
+            [lb.keys.gate(board.id), *lb.keys.standings(board.id, occurrence.id), lb.keys.names],
+            [board.revision, snapshot.season, mode, limit, board.ties.value, len(board.tiebreaks), *where],
+        )
     )
     if not reply:
         raise Problem("entry_not_found")
@@ -208,9 +225,19 @@ def _page(
     )
 
 
-def _lookup(lb: Installation, board: Board, occurrence: Occurrence, players: Sequence[str]) -> Any:
-    keys = [*lb.keys.standings(board.id, occurrence.id), lb.keys.names]
-    return "lookup", keys, [board.ties.value, len(board.tiebreaks), *players]
+def lookup_call(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, players: Sequence[str]) -> FunctionCall:
+    """The call of `lookup` (store/lua/standings.lua)."""
+    board = snapshot.board
+    keys = [lb.keys.gate(board.id), *lb.keys.standings(board.id, occurrence.id), lb.keys.names]
+    args = [board.revision, snapshot.season, board.ties.value, len(board.tiebreaks), *players]
+    return "lookup", keys, args
+
+
+def current(reply: list[Any]) -> list[Any]:
+    """The reply of a read, unless the board is another by now (StaleError)."""
+    if reply and reply[0] == b"stale":
+        raise StaleError
+    return reply
 
 
 def _found(board: Board, players: Sequence[str], reply: list[Any]) -> Found:

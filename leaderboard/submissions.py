@@ -2,107 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from leaderboard import periods
-from leaderboard.boards import TRIES, Snapshot
-from leaderboard.callers import Caller, Role
-from leaderboard.entries import score_of
-from leaderboard.errors import FieldError, Problem, invalid
-from leaderboard.idempotency import IdempotentCall
-from leaderboard.model import (
-    DAY_MS,
-    SCORE_LIMIT,
-    Board,
-    BoardState,
-    Occurrence,
-    Period,
-    RateRule,
-    Writers,
-)
-from leaderboard.scores import scale
-from leaderboard.seasons import current_occurrence, expires_at
-from leaderboard.store.client import FunctionCall
+from leaderboard.boards import TRIES, StaleError, keeps_changing
+from leaderboard.callers import Caller
+from leaderboard.errors import Problem
+from leaderboard.store.client import RETRY_AFTER_S
+from leaderboard.submission import Prepared, Result, Submission, prepare, read_repeats, read_reply
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
-
-#: A game server's clock may be this far ahead of the store's; what it stamps then counts as now.
-CLOCK_SKEW_MS = 1000
 
 #: So many submissions of a batch go to the store at once; between two pipelines others get their turn.
 PIPELINE = 250
 
 
-class Outcome(StrEnum):
-    APPLIED = "applied"
-    KEPT = "kept"
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    board: str
-    player: str
-    score: int | Decimal
-    tiebreaks: dict[str, int] = field(default_factory=dict)
-    #: JSON, or empty for none.
-    metadata: bytes = b""
-    #: None for now.
-    achieved_ms: int | None = None
-    #: period kind → the period id the caller expects it to count in
-    expect: dict[str, str] = field(default_factory=dict)
-    repeatable: IdempotentCall | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What a submission did in one standings. Ranks are None where there is none, or none was asked for."""
-
-    occurrence: Occurrence
-    rank: int | None
-    previous_rank: int | None
-    score: int
-    changed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RateState:
-    rule: RateRule
-    left: int
-    reset_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    board: Board
-    player: str
-    outcome: Outcome
-    standings: list[Standing]
-    rate: RateState | None = None
-    replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A submission made ready against one snapshot of its board."""
-
-    submission: Submission
-    snapshot: Snapshot
-    occurrences: list[Occurrence]
-    call: FunctionCall
-    limited: bool
-
-
 def submit(lb: Installation, caller: Caller, submission: Submission, *, ranks: bool = True) -> Result:
     """Apply one submission. Costs one round trip; a second one after the board changed, or for a repeat.
 
-    Raises Problem: what `submit_many` puts into its results.
+    Raises Problem: board_not_found, board_frozen, board_archived, maintenance, forbidden, unauthenticated,
+    player_erased, period_over, rate_limited, score_out_of_range, idempotency_key_reused, a 422 for a field;
+    store_unavailable when nothing happened, outcome_unknown when the store's reply was lost.
     """
-    result = submit_many(lb, caller, [submission], ranks=ranks)[0]
+    result = _submit_together(lb, caller, {0: submission}, ranks)[0]
     if isinstance(result, Problem):
         raise result
     return result
@@ -111,46 +35,85 @@ def submit(lb: Installation, caller: Caller, submission: Submission, *, ranks: b
 def submit_many(
     lb: Installation, caller: Caller, submissions: Sequence[Submission], *, ranks: bool = False
 ) -> list[Result | Problem]:
-    """Apply submissions in order, each for itself.
+    """Apply submissions in order, each for itself; a Problem is what `submit` would raise.
 
-    An item's Problem: board_not_found, board_frozen, board_archived, maintenance, forbidden, unauthenticated,
-    player_erased, period_over, rate_limited, score_out_of_range, idempotency_key_reused, or a 422 for a field.
-    When the store is away the whole call raises: `store_unavailable` when nothing was sent, else `outcome_unknown`.
+    When the store goes away in the middle, what follows is not tried and has store_unavailable. When nothing came
+    through at all, this raises: outcome_unknown where that may be so for any of them, else the first Problem.
     """
-    results: list[Result | Problem | None] = [None] * len(submissions)
-    waiting = list(range(len(submissions)))
-    sent = False
-    for attempt in range(TRIES):
-        retry: list[int] = []
-        for first in range(0, len(waiting), PIPELINE):
-            chunk = waiting[first : first + PIPELINE]
-            prepared: dict[int, Prepared] = {}
-            for i in chunk:
-                try:
-                    prepared[i] = _prepare(lb, caller, submissions[i], ranks, attempt)
-                except Problem as problem:
-                    if problem.status >= 500:
-                        raise
-                    results[i] = problem
-            try:
-                replies = lb.store.call_many([item.call for item in prepared.values()]) if prepared else []
-            except Problem as problem:
-                if sent and problem.code == "store_unavailable":
-                    raise Problem("outcome_unknown", retry_after_s=1) from problem
+    results: dict[int, Result | Problem] = {}
+    for first in range(0, len(submissions), PIPELINE):
+        together = {i: submissions[i] for i in range(first, min(first + PIPELINE, len(submissions)))}
+        if any(_is_away(result) for result in results.values()):
+            results |= dict.fromkeys(together, Problem("store_unavailable", retry_after_s=RETRY_AFTER_S))
+        else:
+            results |= _submit_together(lb, caller, together, ranks)
+    failures = [result for result in results.values() if isinstance(result, Problem) and result.status >= 500]
+    if failures and len(failures) == len(results):
+        raise next((failure for failure in failures if failure.code == "outcome_unknown"), failures[0])
+    return [results[i] for i in range(len(submissions))]
+
+
+def _submit_together(
+    lb: Installation, caller: Caller, submissions: dict[int, Submission], ranks: bool
+) -> dict[int, Result | Problem]:
+    """Apply submissions in one pipeline, and once more those whose board had changed."""
+    results: dict[int, Result | Problem] = {}
+    waiting, since_s = submissions, time.monotonic()
+    for _ in range(TRIES):
+        try:
+            stale = _submit_once(lb, caller, waiting, since_s, ranks, results)
+            for board in {submission.board for submission in stale.values()}:
+                _reload(lb, board)
+        except Problem as problem:
+            return results | dict.fromkeys([i for i in waiting if i not in results], problem)
+        if not stale:
+            return results
+        waiting = stale
+    return results | dict.fromkeys(waiting, keeps_changing())
+
+
+def _submit_once(
+    lb: Installation,
+    caller: Caller,
+    submissions: dict[int, Submission],
+    since_s: float,
+    ranks: bool,
+    results: dict[int, Result | Problem],
+) -> dict[int, Submission]:
+    """Put what became of submissions into `results`, and return those to try again as their board is another.
+
+    A Problem means that the store went away: what is not in `results` has it.
+    """
+    prepared: dict[int, Prepared] = {}
+    for i, submission in submissions.items():
+        try:
+            prepared[i] = prepare(lb, caller, submission, since_s, ranks)
+        except Problem as problem:
+            if _is_away(problem):
                 raise
-            sent = True
-            for (i, item), reply in zip(prepared.items(), replies, strict=True):
-                if reply[0] == b"stale":
-                    retry.append(i)
-                else:
-                    results[i] = read_reply(lb, caller, item, reply, ranks)
-        if not retry:
-            return [result for result in results if result is not None]
-        for board in {submissions[i].board for i in retry}:
-            _reload(lb, board)
-        waiting = retry
-    raise Problem("outcome_unknown" if sent and len(waiting) < len(submissions) else "store_unavailable",
-                  "the board keeps changing; try again", retry_after_s=1)  # fmt: skip
+            results[i] = problem
+    replies = lb.store.call_each([item.call for item in prepared.values()]) if prepared else []
+    stale: dict[int, Submission] = {}
+    repeats: dict[int, tuple[Prepared, list[Any]]] = {}
+    for (i, item), reply in zip(prepared.items(), replies, strict=True):
+        if isinstance(reply, Problem):
+            results[i] = reply
+        elif reply[0] == b"stale":
+            stale[i] = submissions[i]
+        elif reply[0] == b"repeat":
+            repeats[i] = item, reply
+        else:
+            results[i] = read_reply(item, reply)
+    try:
+        results |= zip(repeats, read_repeats(lb, list(repeats.values()), ranks), strict=True)
+    except StaleError:
+        # Asking for a repeat once more is as harmless as the repeat.
+        stale |= {i: submissions[i] for i in repeats}
+    return stale
+
+
+def _is_away(result: Result | Problem) -> bool:
+    return isinstance(result, Problem) and result.code in ("store_unavailable", "outcome_unknown")
 
 
 def _reload(lb: Installation, board: str) -> None:
@@ -160,183 +123,3 @@ def _reload(lb: Installation, board: str) -> None:
         # Deleted meanwhile: the next attempt says so for each of its submissions.
         if problem.code != "board_not_found":
             raise
-
-
-def _prepare(lb: Installation, caller: Caller, submission: Submission, ranks: bool, attempt: int) -> Prepared:
-    """Check a submission against the board as known; against the board as it is, before refusing it."""
-    snapshot = lb.boards.known(submission.board)
-    try:
-        return _prepare_for(lb, caller, submission, snapshot, ranks)
-    except Problem as problem:
-        if snapshot.fresh or problem.status >= 500:
-            raise
-        return _prepare_for(lb, caller, submission, lb.boards.reload(submission.board), ranks)
-
-
-def _prepare_for(lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot, ranks: bool) -> Prepared:
-    board, now = snapshot.board, lb.clock.now_ms()
-    if board.writes is Writers.SERVERS:
-        caller.require(Role.SERVER)
-    achieved = _achieved_at(board, caller, submission, now)
-    counts_in = [(period, current_occurrence(snapshot, period, achieved)) for period in board.periods]
-    _check_expectation(submission.expect, {occurrence.kind.value: occurrence.id for _, occurrence in counts_in})
-    return prepare_call(lb, caller, submission, snapshot, board.policy.value, now, achieved, counts_in, ranks)
-
-
-def _achieved_at(board: Board, caller: Caller, submission: Submission, now: int) -> int:
-    achieved = submission.achieved_ms
-    if achieved is None:
-        return now
-    if caller.role < Role.SERVER:
-        raise Problem(
-            "forbidden",
-            "achieved_at is for servers",
-            errors=(FieldError("/achieved_at", "servers_only", "achieved_at is for servers"),),
-        )
-    if achieved > now + CLOCK_SKEW_MS:
-        raise invalid("/achieved_at", "in_future", "achieved_at is in the future")
-    if achieved < now - board.late_s * 1000 or achieved < periods.FIRST_MS:
-        raise invalid("/achieved_at", "too_late", f"the board takes scores up to late_s = {board.late_s} s old")
-    return min(achieved, now)
-
-
-def _check_expectation(expected: dict[str, str], current: dict[str, str]) -> None:
-    for kind, period_id in expected.items():
-        if kind not in current:
-            raise invalid(f"/expect/{kind}", "unknown_period", f"the board has no period {kind!r}")
-        if current[kind] != period_id:
-            raise Problem(
-                "period_over",
-                f"this would count in {current[kind]}, not in {period_id}",
-                extra={"current": current},
-            )
-
-
-def prepare_call(
-    lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot, policy: str,
-    now: int, achieved: int, counts_in: list[tuple[Period, Occurrence]], ranks: bool,
-) -> Prepared:  # fmt: skip
-    """The arguments of `submit` (store/lua/submit.lua), which says what each is."""
-    board, keys, player = snapshot.board, lb.keys, submission.player
-    score = scale(submission.score, board.decimals) * board.order.sign
-    tiebreaks = _tiebreaks(board, submission.tiebreaks)
-    rule = board.rate if caller.role is Role.PLAYER else None
-    replay = submission.repeatable
-    call_keys = [
-        keys.player(player), keys.gate(board.id), keys.maintenance, keys.rate(board.id, player),
-        keys.replay(player), keys.kept(board.id),
-    ]  # fmt: skip
-    expiries: list[str | int] = []
-    for period, occurrence in counts_in:
-        call_keys += keys.standings(board.id, occurrence.id)
-        expires = expires_at(period, occurrence)
-        expiries += (occurrence.id, "" if expires is None else expires)
-    args: list[str | bytes | int | float] = [
-        player,
-        now,
-        "" if submission.achieved_ms is None else achieved,
-        caller.session,
-        now + lb.settings.session_days * DAY_MS if caller.session else "",
-        replay.key_digest + replay.body_digest if replay else "",
-        board.revision,
-        snapshot.season,
-        policy,
-        board.ties.value,
-        1000 / rule.per_s if rule else "",
-        rule.burst if rule else "",
-        "1" if ranks else "0",
-        submission.metadata,
-        len(tiebreaks),
-        score,
-        *tiebreaks,
-        *expiries,
-    ]
-    occurrences = [occurrence for _, occurrence in counts_in]
-    return Prepared(submission, snapshot, occurrences, ("submit", call_keys, args), rule is not None)
-
-
-def _tiebreaks(board: Board, given: dict[str, int]) -> list[int]:
-    """In order space, in the board's order; one that is not given is 0."""
-    known = {tiebreak.name for tiebreak in board.tiebreaks}
-    for name, value in given.items():
-        if name not in known:
-            raise invalid(f"/tiebreaks/{name}", "unknown_tiebreak", f"the board has no tiebreak {name!r}")
-        if abs(value) > SCORE_LIMIT:
-            raise invalid(f"/tiebreaks/{name}", "score_range", "the tiebreak is beyond the limit of 10^15 - 1")
-    return [given.get(tiebreak.name, 0) * tiebreak.order.sign for tiebreak in board.tiebreaks]
-
-
-def read_reply(lb: Installation, caller: Caller, item: Prepared, reply: list[Any], ranks: bool) -> Result | Problem:
-    board, submission = item.snapshot.board, item.submission
-    match reply[0]:
-        case b"done":
-            standings = [
-                Standing(
-                    occurrence,
-                    reply[at + 2] or None,
-                    reply[at + 1] or None,
-                    reply[at + 3] * board.order.sign,
-                    bool(reply[at]),
-                )
-                for at, occurrence in zip(range(3, len(reply), 4), item.occurrences, strict=True)
-            ]
-            changed = any(standing.changed for standing in standings)
-            rate = RateState(board.rate, reply[1], reply[2]) if board.rate and item.limited else None
-            outcome = Outcome.APPLIED if changed else Outcome.KEPT
-            return Result(board, submission.player, outcome, standings, rate)
-        case b"repeat":
-            return _repeated(lb, item, reply[1], reply[2], reply[3], ranks)
-        case b"limited":
-            assert board.rate is not None  # noqa: S101  only a rate rule limits
-            return Problem(
-                "rate_limited",
-                retry_after_s=-(-reply[1] // 1000),
-                headers=rate_headers(RateState(board.rate, 0, reply[2])),
-            )
-        case b"closed":
-            state = BoardState(reply[1].decode())
-            return Problem("board_frozen" if state is BoardState.FROZEN else "board_archived")
-        case b"out_of_range":
-            pointer = "/score" if reply[1] == 0 else f"/tiebreaks/{board.tiebreaks[reply[1] - 1].name}"
-            error = FieldError(pointer, "score_range", "the sum would be beyond the limit of 10^15 - 1")
-            return Problem("score_out_of_range", errors=(error,))
-        case b"unauthenticated":
-            return Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
-    codes = {b"erased": "player_erased", b"reused": "idempotency_key_reused", b"maintenance": "maintenance"}
-    return Problem(codes[reply[0]], retry_after_s=30 if reply[0] == b"maintenance" else None)
-
-
-def _repeated(lb: Installation, item: Prepared, changed: int, at_ms: int, season: int, ranks: bool) -> Result:
-    """The outcome of the first time, in the periods it counted in then, with ranks as they are now."""
-    board, submission = item.snapshot.board, item.submission
-    achieved = at_ms if submission.achieved_ms is None else min(submission.achieved_ms, at_ms)
-    then = Snapshot(board, season, 0, 0.0)
-    occurrences = [current_occurrence(then, period, achieved) for period in board.periods]
-    replies = lb.store.ask_many(
-        [
-            (
-                "lookup",
-                [*lb.keys.standings(board.id, occurrence.id), lb.keys.names],
-                [board.ties.value, len(board.tiebreaks), submission.player],
-            )
-            for occurrence in occurrences
-        ]
-    )
-    standings = []
-    for i, (occurrence, reply) in enumerate(zip(occurrences, replies, strict=True)):
-        packed, rank = reply[1][0], reply[3][0]
-        if packed is not None:
-            score = score_of(packed) * board.order.sign
-            shown = rank if ranks else None
-            standings.append(Standing(occurrence, shown, shown, score, bool(changed >> i & 1)))
-    outcome = Outcome.APPLIED if changed else Outcome.KEPT
-    return Result(board, submission.player, outcome, standings, replayed=True)
-
-
-def rate_headers(rate: RateState) -> dict[str, str]:
-    """RateLimit and RateLimit-Policy, as draft-ietf-httpapi-ratelimit-headers-10 writes them; seconds."""
-    window_s = max(1, round(rate.rule.burst / rate.rule.per_s))
-    return {
-        "RateLimit-Policy": f'"submissions";q={rate.rule.burst};w={window_s}',
-        "RateLimit": f'"submissions";r={rate.left};t={-(-rate.reset_ms // 1000)}',
-    }

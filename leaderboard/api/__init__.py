@@ -6,11 +6,11 @@ import re
 import secrets
 
 from flask import Flask, Response, g, request
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, ValidationError
 
 from leaderboard.api import admin, boards, documents, friends, health, players, standings, submissions
 from leaderboard.api.cors import allow_origins
-from leaderboard.api.fields import BOARD_ID, PLAYER_ID
+from leaderboard.api.fields import BOARD_ID, PLAYER_ID, RESERVED_PLAYERS
 from leaderboard.api.problems import register_error_handlers
 from leaderboard.settings import Settings
 
@@ -22,7 +22,14 @@ class BoardConverter(BaseConverter):
 
 
 class PlayerConverter(BaseConverter):
+    """A player id, or `me`; the other reserved ids are no players and never will be."""
+
     regex = PLAYER_ID.pattern
+
+    def to_python(self, value: str) -> str:
+        if value in RESERVED_PLAYERS and value != "me":
+            raise ValidationError
+        return value
 
 
 def register_api(app: Flask, settings: Settings) -> None:

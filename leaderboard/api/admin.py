@@ -14,14 +14,14 @@ from leaderboard.api import answers, schemas
 from leaderboard.api.board_schemas import BoardSchema
 from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
-from leaderboard.api.shapes import show_board, show_entry, show_place
-from leaderboard.boards import Defined
+from leaderboard.api.shapes import show_board, show_found
+from leaderboard.boards import Defined, Snapshot
 from leaderboard.callers import Role
 from leaderboard.credentials import ROLES, IssuedKey, Key
 from leaderboard.definitions import to_definition
 from leaderboard.errors import Problem
-from leaderboard.model import PeriodState
-from leaderboard.submissions import Submission
+from leaderboard.model import Occurrence, Period
+from leaderboard.submission import Submission
 
 blueprint = Blueprint("admin", __name__, url_prefix="/v1/admin")
 
@@ -68,11 +68,11 @@ def put_board(request: Request, board: str) -> Response:
     "delete_board",
     role=Role.ADMIN,
     answers={204: "The board is gone."},
-    errors=("board_not_found", "board_not_archived", "outcome_unknown"),
+    errors=("board_not_found", "board_not_archived", "revision_mismatch", "outcome_unknown"),
 )
 def delete_board(request: Request, board: str) -> Response:
     """Delete an archived board with everything kept for it."""
-    boards.delete_board(request.lb, board)
+    boards.delete_board(request.lb, board, expected_revision=_expected_revision())
     return no_content()
 
 
@@ -130,17 +130,18 @@ def reset_board(request: Request, board: str) -> Response:
 )
 def put_entry(request: Request, board: str, player: str) -> Response:
     """Correct a player's entry in one standings, whatever the board's policy; also while it is frozen."""
-    snapshot, period, occurrence = _correctable(request, board)
-    body = request.body
+    player, body = request.player(player), request.body
     submission = Submission(
         board, player, body["score"], body["tiebreaks"], body.get("metadata", b""), body.get("achieved_at")
     )
-    corrections.correct_entry(request.lb, snapshot, period, occurrence, submission)
-    entry, total, percentile = standings.find_entry(request.lb, snapshot.board, occurrence, player)
-    return answer(
-        show_place(snapshot.board, occurrence)
-        | {"entry": show_entry(snapshot.board, entry), "total": total, "percentile": percentile}
-    )
+
+    def correct(snapshot: Snapshot) -> dict[str, Any]:
+        period, occurrence = _find(request, snapshot)
+        corrections.correct_entry(request.lb, snapshot, period, occurrence, submission)
+        found = standings.find_entry(request.lb, snapshot, occurrence, player)
+        return show_found(snapshot.board, occurrence, *found)
+
+    return answer(request.lb.boards.use(board, correct))
 
 
 @blueprint.delete("/boards/<board:board>/entries/<player:player>")
@@ -154,8 +155,10 @@ def put_entry(request: Request, board: str, player: str) -> Response:
 )  # fmt: skip
 def delete_entry(request: Request, board: str, player: str) -> Response:
     """Remove a player's entry from one standings."""
-    snapshot, _, occurrence = _correctable(request, board)
-    corrections.remove_entry(request.lb, snapshot.board, occurrence, player)
+    player = request.player(player)
+    request.lb.boards.use(
+        board, lambda snapshot: corrections.remove_entry(request.lb, snapshot, *_find(request, snapshot), player)
+    )
     return no_content()
 
 
@@ -232,15 +235,10 @@ def delete_maintenance(request: Request) -> Response:
     return no_content()
 
 
-def _correctable(request: Request, board: str) -> Any:
-    """The snapshot, period and occurrence that a correction names, while it can still change."""
-    snapshot, now = request.lb.boards.fresh(board), request.lb.clock.now_ms()
-    period, occurrence = seasons.find_occurrence(
-        request.lb, snapshot, request.query.get("period"), request.query.get("period_id"), now
-    )
-    if seasons.state_at(period, occurrence, now) is PeriodState.SETTLED:
-        raise Problem("period_settled")
-    return snapshot, period, occurrence
+def _find(request: Request, snapshot: Snapshot) -> tuple[Period, Occurrence]:
+    """The standings that a correction names."""
+    query, now = request.query, request.lb.clock.now_ms()
+    return seasons.find_occurrence(request.lb, snapshot, query.get("period"), query.get("period_id"), now)
 
 
 def _expected_revision() -> int | None:
@@ -253,7 +251,7 @@ def _expected_revision() -> int | None:
     return int(match[1])
 
 
-def _show_definition(request: Request, board: str, status: int, snapshot: boards.Snapshot) -> Response:
+def _show_definition(request: Request, board: str, status: int, snapshot: Snapshot) -> Response:
     return answer(show_board(snapshot, request.lb.clock.now_ms(), rules=True), status)
 
 

@@ -7,7 +7,7 @@ from marshmallow import INCLUDE, Schema, fields, validate
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
 from leaderboard.credentials import ROLES
 from leaderboard.model import FriendState, PeriodKind, PeriodState
-from leaderboard.submissions import Outcome
+from leaderboard.submission import Outcome
 
 
 def _kind() -> fields.Enum[PeriodKind]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from leaderboard.api.fields import Integer, Pattern
+from leaderboard.api.fields import Integer, Number, Pattern
 from leaderboard.api.json_body import dump_json
-from leaderboard.definitions import from_definition, longest_late_s
+from leaderboard.definitions import KEEP_DAYS, from_definition, longest_late_s
 from leaderboard.errors import FieldError, Problem
 from leaderboard.model import (
     Board,
@@ -88,7 +89,7 @@ class PeriodSchema(Schema):
         given = {name for name in data if name not in ("timezone", "settle_delay_s")}
         for name in sorted(given - _MEMBERS_BY_KIND[kind]):
             raise ValidationError({name: f"means nothing for {kind}"})
-        keep_days = data.get("keep_days", 28)
+        keep_days = data.get("keep_days", KEEP_DAYS if kind in _CALENDAR else None)
         if keep_days is None and kind in _CALENDAR:
             raise ValidationError({"keep_days": "calendar periods are kept for a number of days"})
         if keep_days is not None and keep_days * 86_400 <= data["settle_delay_s"]:
@@ -97,7 +98,7 @@ class PeriodSchema(Schema):
 
 class RateSchema(Schema):
     burst = Integer(required=True, validate=validate.Range(1, 1_000_000))
-    per_s = fields.Float(
+    per_s = Number(
         required=True,
         validate=validate.Range(0.0001, 1_000_000),
         metadata={"description": "May be fractional."},
@@ -156,12 +157,18 @@ class BoardSchema(Schema):
         names = [tiebreak["name"] for tiebreak in data.get("tiebreaks", [])]
         if len(set(names)) < len(names):
             raise ValidationError({"tiebreaks": "two have the same name"})
-        if len(dump_json(data.get("metadata", {}))) > DEFINITION_METADATA_LIMIT:
+        try:
+            packed = dump_json(data.get("metadata", {}))
+        except TypeError as error:
+            raise ValidationError({"metadata": "integers of more than 64 bits, or nested too deeply"}) from error
+        if len(packed) > DEFINITION_METADATA_LIMIT:
             raise ValidationError({"metadata": f"longer than {DEFINITION_METADATA_LIMIT} bytes"})
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Board:
         data.pop("revision", None)
+        # As it will be read back: exact decimals are for scores only.
+        data["metadata"] = orjson.loads(dump_json(data.get("metadata", {})))
         for period in data.get("periods", []):
             period.pop("timezone")
         board = from_definition("", data)

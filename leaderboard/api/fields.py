@@ -21,6 +21,9 @@ RESERVED_PLAYERS = frozenset({"me", "current", "batch"})
 #: RFC 3339, with a zone.
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 
+#: A JSON number (RFC 8259) with an exponent of at most three digits.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+
 METADATA_LIMIT = 1024
 
 
@@ -66,11 +69,17 @@ class QueryScore(Score):
     """The same in a query parameter, where everything is text."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | Decimal:
-        try:
-            number = Decimal(value) if len(value) <= 64 else None
-        except ArithmeticError:
-            number = None
+        number = Decimal(value) if len(value) <= 64 and _NUMBER.fullmatch(value) else None
         return super()._deserialize(number, attr, data, **kwargs)
+
+
+class QueryInteger(fields.Integer):
+    """Digits, and nothing else that Python would read as an integer."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", value):
+            raise ValidationError("not an integer")
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class Integer(fields.Integer):
@@ -78,6 +87,15 @@ class Integer(fields.Integer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(strict=True, **kwargs)
+
+
+class Number(fields.Float):
+    """A JSON number as a double; not text, nor a boolean."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise ValidationError("not a number")
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class Instant(fields.Field[int]):
@@ -98,22 +116,37 @@ class Metadata(fields.Field[bytes]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bytes:
         if not isinstance(value, dict):
             raise ValidationError("not an object")
-        packed = dump_json(value)
+        try:
+            packed = dump_json(value)
+        except TypeError as error:
+            raise ValidationError("integers of more than 64 bits, or nested too deeply") from error
         if len(packed) > METADATA_LIMIT:
             raise ValidationError(f"longer than {METADATA_LIMIT} bytes")
         return packed
 
 
+_JOINERS = "\u200c\u200d"
+#: Letters by their category, and blank.
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+
+
 class DisplayName(fields.String):
-    """1 to 40 characters, none of them a control character, not blank."""
+    """1 to 40 characters, some of them visible; no control characters, nor such as turn the text around or hide it."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         name = unicodedata.normalize("NFC", super()._deserialize(value, attr, data, **kwargs).strip())
         if not 1 <= len(name) <= 40:
             raise ValidationError("1 to 40 characters")
-        if any(unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") for character in name):
-            raise ValidationError("no control characters")
+        # Joiners shape emoji and some scripts; every other format character only serves to deceive.
+        if any(_is_hidden(character) and character not in _JOINERS for character in name):
+            raise ValidationError("no control or invisible characters")
+        if all(unicodedata.category(character)[0] in "MZC" for character in name):
+            raise ValidationError("nothing to be seen")
         return name
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") or character in _FILLERS
 
 
 @lru_cache(8192)

@@ -15,13 +15,16 @@ from leaderboard.errors import invalid
 
 blueprint = Blueprint("friends", __name__, url_prefix="/v1/players/<player:player>")
 
+#: A thousand ids of the longest.
+LINK_BODY_LIMIT = 128 * 1024
+
 ACT_ERRORS = ("invalid", "player_not_found", "player_erased", "blocked", "friends_limit", "outcome_unknown")
 
 
 @blueprint.get("/friends")
 @operation(
     "list_friends",
-    role=Role.READ,
+    role=Role.SERVER,
     owner=True,
     query=schemas.FriendsQuery,
     answers={200: answers.FriendsAnswer},
@@ -30,7 +33,7 @@ ACT_ERRORS = ("invalid", "player_not_found", "player_erased", "blocked", "friend
 def list_friends(request: Request, player: str) -> Response:
     """A player's friends, invitations or blocks, in order of id."""
     player = request.player(player)
-    request.caller.require_player(player, role=Role.READ)
+    request.caller.require_player(player)
     state = request.query["state"]
     list_name = f"/players/{player}/friends/{state}"
     after = read_id_cursor(list_name, request.query.get("cursor"))
@@ -55,6 +58,7 @@ def list_friends(request: Request, player: str) -> Response:
     "link_friends",
     role=Role.SERVER,
     body=schemas.LinkSchema,
+    body_limit=LINK_BODY_LIMIT,
     answers={200: answers.LinkedAnswer},
     errors=ACT_ERRORS,
 )

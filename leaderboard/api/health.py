@@ -24,7 +24,7 @@ CHECK_EVERY_S = 1.0
 @operation("get_liveness", answers={200: answers.HealthAnswer})
 def livez(request: Request) -> Response:
     """Is the process alive? Says nothing of the store."""
-    return answer({"status": "ok"})
+    return answer({"status": "ok"}, cached=False)
 
 
 @blueprint.get("/readyz")
@@ -38,7 +38,7 @@ def readyz(request: Request) -> Response:
         current_app.extensions["leaderboard.readiness"] = (time.monotonic(), failure)
     if failure is not None:
         raise failure
-    return answer({"status": "ok"})
+    return answer({"status": "ok"}, cached=False)
 
 
 def _check(lb: Installation) -> Problem | None:

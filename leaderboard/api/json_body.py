@@ -7,6 +7,7 @@ all of these but duplicates and NUL; a second pass finds those, and keeps decima
 from __future__ import annotations
 
 import json
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -23,15 +24,15 @@ def parse_json(raw: bytes) -> Any:
     try:
         orjson.loads(raw)
         body = _DECODER.decode(raw.decode("utf-8"))
-    except (orjson.JSONDecodeError, ValueError, RecursionError) as error:
+        if b"\\u0000" in raw and _has_nul(body):
+            raise ValueError("a string has a NUL character")
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise Problem("malformed_json") from error
-    if b"\\u0000" in raw and _has_nul(body):
-        raise Problem("malformed_json", "strings may not contain the NUL character")
     return body
 
 
 def dump_json(value: Any) -> bytes:
-    """JSON of a parsed body or of an answer."""
+    """JSON of a parsed body or of an answer. TypeError for integers beyond 64 bits, and too deep nesting."""
     return orjson.dumps(value, default=_number)
 
 
@@ -44,8 +45,7 @@ def _number(value: Any) -> int | float:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise Problem("duplicate_member", f"{twice[:64]!r} stands twice in one object")
     return members
 

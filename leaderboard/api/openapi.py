@@ -29,7 +29,7 @@ _ENUM = "x-enum"
 
 #: Errors any call may answer.
 COMMON = ("malformed_request", "unauthenticated", "not_found", "method_not_allowed", "internal_error",
-          "store_unavailable")  # fmt: skip
+          "invalid", "store_unavailable")  # fmt: skip
 WITH_BODY = ("malformed_json", "duplicate_member", "body_too_large", "unsupported_media_type")
 
 PATH_PARAMETERS = {
@@ -70,7 +70,7 @@ def build_document(app: Flask) -> dict[str, Any]:
         path = re.sub(r"<(?:[a-z]+:)?([a-z_]+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             tag = rule.endpoint.partition(".")[0]
-            spec.path(path, operations={method.lower(): _operation(found, tag, sorted(rule.arguments))})
+            spec.path(path, operations={method.lower(): _operation(found, method, tag, sorted(rule.arguments))})
     enums: dict[str, Any] = {}
     document: dict[str, Any] = _name_enums(spec.to_dict(), enums)
     for name, example in EXAMPLES.items():
@@ -94,7 +94,7 @@ def _name_enums(node: Any, enums: dict[str, Any]) -> Any:
     }
 
 
-def _operation(found: Operation, tag: str, arguments: list[str]) -> dict[str, Any]:
+def _operation(found: Operation, method: str, tag: str, arguments: list[str]) -> dict[str, Any]:
     parameters: list[Any] = [
         {"in": "path", "name": name, "required": True, "schema": {"type": "string"} | _pattern(name)}
         | {key: value for key, value in PATH_PARAMETERS[name].items() if key != "pattern"}
@@ -119,7 +119,7 @@ def _operation(found: Operation, tag: str, arguments: list[str]) -> dict[str, An
         "description": f"{found.description}\n\n{caller}".strip(),
         "tags": [tag],
         "parameters": parameters,
-        "responses": _responses(found),
+        "responses": _responses(found, method, arguments),
         "security": [{"bearer": []}] if found.role is not Role.ANYONE else [{}, {"bearer": []}],
     }
     if found.body:
@@ -135,7 +135,7 @@ def _pattern(name: str) -> dict[str, Any]:
     return {"pattern": pattern} if pattern else {}
 
 
-def _responses(found: Operation) -> dict[str, Any]:
+def _responses(found: Operation, method: str, arguments: list[str]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, schema in found.answers.items():
         if isinstance(schema, str):
@@ -149,10 +149,10 @@ def _responses(found: Operation) -> dict[str, Any]:
     codes = {*COMMON, *found.errors}
     if found.role is not Role.ANYONE:
         codes.add("forbidden")
-    if found.body:
-        codes |= {*WITH_BODY, "invalid"}
-    if found.query or found.body:
-        codes.add("invalid")
+    if found.body or method != "GET":
+        codes |= set(WITH_BODY)
+    if "player" in arguments:
+        codes.add("player_not_found")
     by_status: dict[int, list[str]] = {}
     for code in sorted(codes):
         by_status.setdefault(CATALOGUE[code][0], []).append(code)

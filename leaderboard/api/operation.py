@@ -87,23 +87,29 @@ def operation(
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Wrap a view `(request, **path) -> Response`; its docstring becomes the documentation.
 
-    The caller must be of `role`; with `owner` the view itself decides who else may. With `session_in_call` a session
-    is left for the store's function to check, which saves a round trip.
+    The caller must be of `role`; with `owner` a player may call it too, and the view says for whom. With
+    `session_in_call` a session is left for the store's function to check, which saves a round trip.
     """
 
     def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
         body_schema = body() if body else None
         query_schema = query() if query else None
         defaults = _defaults(query_schema)
-        required = Role.PLAYER if owner else role
 
         @wraps(view)
         def wrapped(**path: str) -> Response:
             lb: Installation = current_app.extensions["leaderboard"]
             caller = identify(lb, session_in_call)
-            caller.require(required)
-            values = _read_query(query_schema, defaults)
-            data = _read_body(body_schema, body_limit) if body_schema else None
+            if not (owner and caller.role is Role.PLAYER):
+                caller.require(role)
+            try:
+                values = _read_query(query_schema, defaults)
+                data = _read_body(body_schema, body_limit)
+            except Problem:
+                if session_in_call:
+                    # Who has no session is told of that, not of what is wrong with the rest.
+                    identify(lb)
+                raise
             return view(Request(lb, caller, data, values), **path)
 
         summary, _, description = (view.__doc__ or "").strip().partition("\n")
@@ -142,11 +148,11 @@ def idempotency_key() -> str | None:
     return key
 
 
-def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None, *, cached: bool = True) -> Response:
     """A JSON answer. GETs carry an ETag; what anybody may read may be kept for a second by caches."""
     payload = dump_json(data)
     fields = [("Content-Type", "application/json")]
-    if request.method in ("GET", "HEAD"):
+    if request.method in ("GET", "HEAD") and cached:
         fields.append(("ETag", f'"{blake2b(payload, digest_size=9).hexdigest()}"'))
         public = g.get("caller", ANYONE).role is Role.ANYONE
         fields.append(("Cache-Control", "public, max-age=1" if public else "private, no-cache"))
@@ -181,7 +187,7 @@ def _read_query(schema: Schema | None, defaults: dict[str, Any] | None) -> dict[
         raise Problem("invalid", errors[0].detail, errors=tuple(errors))
     if schema is None:
         return {}
-    loaded: dict[str, Any] = _load(schema, values, "?")
+    loaded: dict[str, Any] = load(schema, values, "?")
     return loaded
 
 
@@ -195,21 +201,41 @@ def _defaults(schema: Schema | None) -> dict[str, Any] | None:
         return None
 
 
-def _read_body(schema: Schema, limit: int) -> Any:
+def _read_body(schema: Schema | None, limit: int) -> Any:
+    if schema is None:
+        _refuse_body()
+        return None
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem("unsupported_media_type")
-    request.max_content_length = limit
+    body = parse_json(_read_raw(limit))
+    if not isinstance(body, dict):
+        raise Problem("invalid", "the body must be a JSON object", errors=(FieldError("", "type", "not an object"),))
+    return load(schema, body, "/")
+
+
+def _refuse_body() -> None:
+    """A call without a body takes none, but for an empty object."""
+    if request.method in ("GET", "HEAD"):
+        return
+    raw = _read_raw(BODY_LIMIT)
+    if raw and parse_json(raw) != {}:
+        raise Problem("invalid", "this call takes no body", errors=(FieldError("", "unknown_field", "not expected"),))
+
+
+def _read_raw(limit: int) -> bytes:
+    # One more than the limit: a chunked body is cut off there without a word.
+    request.max_content_length = limit + 1
     try:
         raw = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise Problem("body_too_large", f"this call takes {limit} bytes", headers={"Connection": "close"}) from None
-    body = parse_json(raw)
-    if not isinstance(body, dict):
-        raise Problem("invalid", "the body must be a JSON object", errors=(FieldError("", "type", "not an object"),))
-    return _load(schema, body, "/")
+        raw = None
+    if raw is None or len(raw) > limit:
+        raise Problem("body_too_large", f"this call takes {limit} bytes")
+    return raw
 
 
-def _load(schema: Schema, values: dict[str, Any], root: str) -> Any:
+def load(schema: Schema, values: Any, root: str) -> Any:
+    """What a schema makes of values; a 422 Problem that points at what is wrong with them."""
     try:
         return schema.load(values)
     except ValidationError as error:

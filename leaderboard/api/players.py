@@ -12,7 +12,6 @@ from leaderboard.api.shapes import show_entry, show_place, show_profile
 from leaderboard.callers import Role
 from leaderboard.cursors import read_id_cursor, write_id_cursor
 from leaderboard.errors import Problem
-from leaderboard.model import Readers
 
 blueprint = Blueprint("players", __name__, url_prefix="/v1")
 
@@ -65,11 +64,11 @@ def sign_out(request: Request) -> Response:
 def get_player(request: Request, player: str) -> Response:
     """A player's profile.
 
-    The public part for anybody, all of it for the player itself and for keys.
+    The public part for anybody, all of it for the player itself and for servers.
     """
     player = request.player(player)
     profile = players.get_profile(request.lb, player)
-    return answer(show_profile(profile, private=request.caller.owns_or(player, Role.READ)))
+    return answer(show_profile(profile, private=request.caller.owns_or(player, Role.SERVER)))
 
 
 @blueprint.put("/players/<player:player>")
@@ -149,8 +148,7 @@ def list_player_entries(request: Request, player: str) -> Response:
     list_name = f"/players/{player}/entries"
     after = read_id_cursor(list_name, request.query.get("cursor"))
     snapshots, last = boards.list_boards(lb, request.query["limit"], after, None)
-    needed = {Readers.PUBLIC: Role.ANYONE, Readers.PLAYERS: Role.PLAYER, Readers.SERVERS: Role.READ}
-    readable = [snapshot for snapshot in snapshots if request.caller.role >= needed[snapshot.board.reads]]
+    readable = [snapshot for snapshot in snapshots if request.caller.may_read(snapshot.board)]
     rows = standings.find_player_entries(lb, readable, player, lb.clock.now_ms())
     return answer(
         {

@@ -6,7 +6,7 @@ import logging
 
 import orjson
 from flask import Flask, Response, g
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from leaderboard.errors import Problem
 
@@ -56,9 +56,6 @@ def register_error_handlers(app: Flask) -> None:
         problem = Problem(code)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             problem.headers["Allow"] = ", ".join(sorted(error.valid_methods))
-        if isinstance(error, RequestEntityTooLarge):
-            # The rest of the body is not read, so the connection cannot be used again.
-            problem.headers["Connection"] = "close"
         return problem_response(problem)
 
     @app.errorhandler(Exception)

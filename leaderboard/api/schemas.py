@@ -15,6 +15,7 @@ from leaderboard.api.fields import (
     Metadata,
     Pattern,
     PlayerId,
+    QueryInteger,
     QueryScore,
     Score,
 )
@@ -26,8 +27,8 @@ BATCH_MOST = 1000
 LOOKUP_MOST = 200
 
 
-def limit(default: int, most: int) -> fields.Integer:
-    return fields.Integer(
+def limit(default: int, most: int) -> QueryInteger:
+    return QueryInteger(
         load_default=default,
         validate=validate.Range(1, most),
         metadata={"description": f"How many, {most} at most."},
@@ -73,7 +74,7 @@ class BatchItemSchema(SubmissionSchema):
 class BatchSchema(Schema):
     # Each item is checked for itself, so that one that is wrong does not stop the others.
     submissions = fields.List(
-        fields.Raw(metadata={"schema": BatchItemSchema}),
+        fields.Raw(allow_none=True, metadata={"schema": BatchItemSchema}),
         required=True,
         validate=validate.Length(1, BATCH_MOST),
     )
@@ -181,7 +182,7 @@ class SegmentQuery(PeriodQuery):
 class PageQuery(SegmentQuery):
     limit = limit(50, 200)
     cursor = cursor()
-    offset = fields.Integer(validate=validate.Range(0, 10**9))
+    offset = QueryInteger(validate=validate.Range(0, 10**9))
     around_score = QueryScore()
 
 
@@ -195,7 +196,7 @@ class FriendsStandingsQuery(SegmentQuery):
 
 
 class DistributionQuery(SegmentQuery):
-    buckets = fields.Integer(load_default=20, validate=validate.Range(1, 100))
+    buckets = QueryInteger(load_default=20, validate=validate.Range(1, 100))
 
 
 class PeriodsQuery(Schema):

@@ -16,7 +16,7 @@ from leaderboard.model import Board, Entry, Occurrence, PeriodState, PlayerName
 from leaderboard.players import Profile
 from leaderboard.scores import unscale
 from leaderboard.seasons import current_occurrence
-from leaderboard.submissions import Result, Standing
+from leaderboard.submission import Result, Standing
 
 
 def show_name(name: PlayerName) -> dict[str, Any]:
@@ -42,6 +42,14 @@ def show_entry(board: Board, entry: Entry) -> dict[str, Any]:
 def show_place(board: Board, occurrence: Occurrence) -> dict[str, Any]:
     """Which standings an answer is about."""
     return {"board": board.id, "period": occurrence.kind.value, "period_id": occurrence.id, "segment": None}
+
+
+def show_found(board: Board, occurrence: Occurrence, entry: Entry, total: int, percentile: float) -> dict[str, Any]:
+    return show_place(board, occurrence) | {
+        "entry": show_entry(board, entry),
+        "total": total,
+        "percentile": percentile,
+    }
 
 
 def show_bounds(occurrence: Occurrence, state: PeriodState) -> dict[str, Any]:

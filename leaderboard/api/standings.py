@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response
@@ -9,7 +11,8 @@ from flask import Blueprint, Response
 from leaderboard import seasons, standings
 from leaderboard.api import answers, schemas
 from leaderboard.api.operation import Request, answer, operation
-from leaderboard.api.shapes import show_bounds, show_entry, show_place
+from leaderboard.api.shapes import show_bounds, show_entry, show_found, show_place
+from leaderboard.boards import Snapshot
 from leaderboard.callers import Role
 from leaderboard.cursors import Cursor, read_cursor, read_id_cursor, write_cursor, write_id_cursor
 from leaderboard.errors import FieldError, Problem, invalid
@@ -18,7 +21,7 @@ from leaderboard.scores import unscale
 
 blueprint = Blueprint("standings", __name__, url_prefix="/v1/boards/<board:board>")
 
-READ_ERRORS = ("board_not_found", "forbidden", "period_not_found", "period_gone")
+READ_ERRORS = ("board_not_found", "forbidden", "period_not_found", "period_gone", "not_supported")
 
 
 @blueprint.get("/standings")
@@ -39,14 +42,18 @@ def list_standings(request: Request, board: str) -> Response:
     if len(ways) > 1:
         raise invalid(f"?{ways[1]}", "exclusive", f"{ways[0]} and {ways[1]} exclude each other")
     cursor = _pinned_cursor(board, query)
-    found, period, occurrence, now = _find(request, board)
-    if cursor:
-        page = standings.page_from(request.lb, found, occurrence, query["limit"], cursor)
-    elif "around_score" in query:
-        page = standings.page_around_score(request.lb, found, occurrence, query["limit"], query["around_score"])
-    else:
-        page = standings.page_at(request.lb, found, occurrence, query["limit"], query.get("offset", 0))
-    return answer(_show_page(found, period, occurrence, now, page))
+
+    def read(asked: Asked) -> dict[str, Any]:
+        where = request.lb, asked.snapshot, asked.occurrence, query["limit"]
+        if cursor:
+            page = standings.page_from(*where, cursor)
+        elif "around_score" in query:
+            page = standings.page_around_score(*where, query["around_score"])
+        else:
+            page = standings.page_at(*where, query.get("offset", 0))
+        return _show_page(asked, page)
+
+    return _answer(request, board, read)
 
 
 @blueprint.get("/standings/<player:player>")
@@ -59,11 +66,12 @@ def list_standings(request: Request, board: str) -> Response:
 def get_entry(request: Request, board: str, player: str) -> Response:
     """A player's entry, with its percentile."""
     player = request.player(player)
-    found, _, occurrence, _ = _find(request, board)
-    entry, total, percentile = standings.find_entry(request.lb, found, occurrence, player)
-    return answer(
-        show_place(found, occurrence) | {"entry": show_entry(found, entry), "total": total, "percentile": percentile}
-    )
+
+    def read(asked: Asked) -> dict[str, Any]:
+        found = standings.find_entry(request.lb, asked.snapshot, asked.occurrence, player)
+        return show_found(asked.board, asked.occurrence, *found)
+
+    return _answer(request, board, read)
 
 
 @blueprint.get("/standings/<player:player>/around")
@@ -79,15 +87,20 @@ def list_around(request: Request, board: str, player: str) -> Response:
     `limit` entries in all, the player in their middle where the edges allow.
     """
     player = request.player(player)
-    found, period, occurrence, now = _find(request, board)
-    page = standings.page_around_player(request.lb, found, occurrence, request.query["limit"], player)
-    return answer(_show_page(found, period, occurrence, now, page))
+
+    def read(asked: Asked) -> dict[str, Any]:
+        limit = request.query["limit"]
+        return _show_page(
+            asked, standings.page_around_player(request.lb, asked.snapshot, asked.occurrence, limit, player)
+        )
+
+    return _answer(request, board, read)
 
 
 @blueprint.get("/standings/<player:player>/friends")
 @operation(
     "list_friends_standings",
-    role=Role.READ,
+    role=Role.SERVER,
     owner=True,
     query=schemas.FriendsStandingsQuery,
     answers={200: answers.FriendsStandingsAnswer},
@@ -99,19 +112,21 @@ def list_friends_standings(request: Request, board: str, player: str) -> Respons
     `rank` counts among them, `board_rank` on the whole board; `total` counts those of them who have an entry.
     """
     player = request.player(player)
-    request.caller.require_player(player, role=Role.READ)
-    cursor = _pinned_cursor(f"{board}/friends/{player}", request.query)
-    found, period, occurrence, now = _find(request, board)
-    page = standings.page_of_friends(request.lb, found, occurrence, player, request.query["limit"], cursor)
-    return answer(
-        show_place(found, occurrence)
-        | show_bounds(occurrence, seasons.state_at(period, occurrence, now))
-        | {
-            "total": page.total,
-            "entries": [show_entry(found, friend.entry) | {"board_rank": friend.board_rank} for friend in page.entries],
-        }
-        | _show_cursors(f"{board}/friends/{player}", page.next, page.previous)
-    )
+    request.caller.require_player(player)
+    list_name = f"{board}/friends/{player}"
+    cursor = _pinned_cursor(list_name, request.query)
+
+    def read(asked: Asked) -> dict[str, Any]:
+        limit = request.query["limit"]
+        page = standings.page_of_friends(request.lb, asked.snapshot, asked.occurrence, player, limit, cursor)
+        entries = [show_entry(asked.board, friend.entry) | {"board_rank": friend.board_rank} for friend in page.entries]
+        return (
+            _show_heading(asked)
+            | {"total": page.total, "entries": entries}
+            | _show_cursors(list_name, page.next, page.previous)
+        )
+
+    return _answer(request, board, read)
 
 
 @blueprint.post("/lookup")
@@ -125,17 +140,16 @@ def list_friends_standings(request: Request, board: str, player: str) -> Respons
 def lookup_entries(request: Request, board: str) -> Response:
     """The entries of up to 200 players, in the order asked for."""
     players = list(dict.fromkeys(request.body["players"]))
-    found, _, occurrence, _ = _find(request, board)
-    result = standings.find_entries(request.lb, found, occurrence, players)
-    missing = [player for player, entry in zip(players, result.entries, strict=True) if entry is None]
-    return answer(
-        show_place(found, occurrence)
-        | {
-            "total": result.total,
-            "entries": [show_entry(found, entry) for entry in result.entries if entry is not None],
-            "not_found": missing,
+
+    def read(asked: Asked) -> dict[str, Any]:
+        found = standings.find_entries(request.lb, asked.snapshot, asked.occurrence, players)
+        return show_place(asked.board, asked.occurrence) | {
+            "total": found.total,
+            "entries": [show_entry(asked.board, entry) for entry in found.entries if entry is not None],
+            "not_found": [player for player, entry in zip(players, found.entries, strict=True) if entry is None],
         }
-    )
+
+    return _answer(request, board, read)
 
 
 @blueprint.get("/distribution")
@@ -150,22 +164,17 @@ def get_distribution(request: Request, board: str) -> Response:
 
     At most `buckets` equal ranges from the lowest score to the highest, `low` and `high` both included.
     """
-    found, _, occurrence, _ = _find(request, board)
-    total, buckets = standings.distribution(request.lb, found, occurrence, request.query["buckets"])
-    return answer(
-        show_place(found, occurrence)
-        | {
-            "total": total,
-            "buckets": [
-                {
-                    "low": unscale(bucket.low, found.decimals),
-                    "high": unscale(bucket.high, found.decimals),
-                    "count": bucket.count,
-                }
-                for bucket in buckets
-            ],
-        }
-    )
+
+    def read(asked: Asked) -> dict[str, Any]:
+        wanted, decimals = request.query["buckets"], asked.board.decimals
+        total, buckets = standings.distribution(request.lb, asked.snapshot, asked.occurrence, wanted)
+        shown = [
+            {"low": unscale(bucket.low, decimals), "high": unscale(bucket.high, decimals), "count": bucket.count}
+            for bucket in buckets
+        ]
+        return show_place(asked.board, asked.occurrence) | {"total": total, "buckets": shown}
+
+    return _answer(request, board, read)
 
 
 @blueprint.get("/periods")
@@ -201,16 +210,33 @@ def list_periods(request: Request, board: str) -> Response:
     )
 
 
-def _find(request: Request, board_id: str) -> tuple[Board, Period, Occurrence, int]:
-    """The board and occurrence a query names, and the time; for somebody who may read them."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The standings that a query names, to somebody who may read them."""
+
+    snapshot: Snapshot
+    period: Period
+    occurrence: Occurrence
+    now_ms: int
+
+    @property
+    def board(self) -> Board:
+        return self.snapshot.board
+
+
+def _answer(request: Request, board_id: str, read: Callable[[Asked], dict[str, Any]]) -> Response:
+    """Answer what `read` makes of the standings that the query names; again when the board is another by then."""
+    return answer(request.lb.boards.use(board_id, lambda snapshot: read(_find(request, snapshot))))
+
+
+def _find(request: Request, snapshot: Snapshot) -> Asked:
     query, now = request.query, request.lb.clock.now_ms()
-    snapshot = request.lb.boards.fresh(board_id)
     request.caller.require_reader(snapshot.board)
     if "segment" in query:
         error = FieldError("?segment", "not_supported", "segments are not part of this version")
         raise Problem("not_supported", error.detail, errors=(error,))
     period, occurrence = seasons.find_occurrence(request.lb, snapshot, query.get("period"), query.get("period_id"), now)
-    return snapshot.board, period, occurrence, now
+    return Asked(snapshot, period, occurrence, now)
 
 
 def _pinned_cursor(list_name: str, query: dict[str, Any]) -> Cursor | None:
@@ -224,13 +250,15 @@ def _pinned_cursor(list_name: str, query: dict[str, Any]) -> Cursor | None:
     return cursor
 
 
-def _show_page(board: Board, period: Period, occurrence: Occurrence, now: int, page: standings.Page) -> dict[str, Any]:
-    return (
-        show_place(board, occurrence)
-        | show_bounds(occurrence, seasons.state_at(period, occurrence, now))
-        | {"total": page.total, "entries": [show_entry(board, entry) for entry in page.entries]}
-        | _show_cursors(board.id, page.next, page.previous)
-    )
+def _show_heading(asked: Asked) -> dict[str, Any]:
+    state = seasons.state_at(asked.period, asked.occurrence, asked.now_ms)
+    return show_place(asked.board, asked.occurrence) | show_bounds(asked.occurrence, state)
+
+
+def _show_page(asked: Asked, page: standings.Page) -> dict[str, Any]:
+    entries = [show_entry(asked.board, entry) for entry in page.entries]
+    cursors = _show_cursors(asked.board.id, page.next, page.previous)
+    return _show_heading(asked) | {"total": page.total, "entries": entries} | cursors
 
 
 def _show_cursors(list_name: str, following: Cursor | None, previous: Cursor | None) -> dict[str, str | None]:

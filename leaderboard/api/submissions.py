@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from flask import Blueprint, Response
-from marshmallow import ValidationError
 
 from leaderboard import submissions
 from leaderboard.api import answers, schemas
@@ -13,16 +13,16 @@ from leaderboard.api.operation import (
     BATCH_LIMIT,
     Request,
     answer,
-    field_errors,
     idempotency_key,
+    load,
     operation,
 )
 from leaderboard.api.problems import problem_document
 from leaderboard.api.shapes import show_result
 from leaderboard.callers import Role
 from leaderboard.errors import FieldError, Problem, invalid
-from leaderboard.idempotency import idempotent_call
-from leaderboard.submissions import Submission, rate_headers
+from leaderboard.idempotency import KEPT_KEYS, idempotent_call
+from leaderboard.submission import Result, Submission, rate_headers
 
 blueprint = Blueprint("submissions", __name__, url_prefix="/v1")
 
@@ -53,10 +53,8 @@ def submit_score(request: Request, board: str) -> Response:
     better one stays.
     """
     body, ranks = request.body, request.query["ranks"]
-    submission = _submission(board, _submitter(request, body.get("player")), body, None)
-    repeatable = request.idempotent(f"submit:{board}:{submission.player}")
-    if repeatable:
-        submission = _submission(board, submission.player, body, repeatable)
+    player = _submitter(request, body.get("player"))
+    submission = _submission(board, player, body, request.idempotent(f"submit:{board}:{player}"))
     result = submissions.submit(request.lb, request.caller, submission, ranks=ranks)
     headers = rate_headers(result.rate) if result.rate else {}
     if result.replayed:
@@ -78,14 +76,16 @@ def submit_score(request: Request, board: str) -> Response:
 def submit_batch(request: Request) -> Response:
     """Submit up to 1,000 scores, in order, each for itself.
 
-    With an Idempotency-Key K, item i has the key `K:i`. An item that fails says why in `error`; the others count.
+    With an Idempotency-Key K, item i has the key `K:i`; a player may then have 32 submissions in it, as many as are
+    remembered. An item that fails says why in `error`; the others count. When the store goes away in the middle, the
+    rest has `store_unavailable` or `outcome_unknown` there; when nothing came through, so has the whole call.
     """
     items, key, ranks = request.body["submissions"], idempotency_key(), request.query["ranks"]
-    results: list[submissions.Result | Problem | None] = [None] * len(items)
+    results: list[Result | Problem | None] = [None] * len(items)
     valid: dict[int, Submission] = {}
     for i, item in enumerate(items):
         try:
-            data = _load_item(item)
+            data = load(_ITEM, item, "/")
         except Problem as problem:
             results[i] = problem
             continue
@@ -93,10 +93,22 @@ def submit_batch(request: Request) -> Response:
         if key:
             repeatable = idempotent_call(request.caller, f"batch:{data['player']}", f"{key}:{i}", item)
         valid[i] = _submission(data["board"], data["player"], data, repeatable)
+    if key:
+        _check_rememberable(valid)
     done = submissions.submit_many(request.lb, request.caller, list(valid.values()), ranks=ranks)
     for i, result in zip(valid, done, strict=True):
         results[i] = result
     return answer(_show_batch(results, ranks))
+
+
+def _check_rememberable(valid: dict[int, Submission]) -> None:
+    """A retry of more than is remembered of a player would count some of it twice."""
+    seen = Counter[str]()
+    for i, submission in valid.items():
+        seen[submission.player] += 1
+        if seen[submission.player] > KEPT_KEYS:
+            detail = f"with an Idempotency-Key, a batch takes {KEPT_KEYS} submissions of one player"
+            raise invalid(f"/submissions/{i}", "too_many_of_one_player", detail)
 
 
 def _submitter(request: Request, named: str | None) -> str:
@@ -124,15 +136,7 @@ def _submission(board: str, player: str, data: dict[str, Any], repeatable: Any) 
     )
 
 
-def _load_item(item: Any) -> dict[str, Any]:
-    try:
-        return dict(_ITEM.load(item))
-    except ValidationError as error:
-        fields = tuple(field_errors(error.messages, "/"))
-        raise Problem("invalid", f"{fields[0].pointer}: {fields[0].detail}", errors=fields) from error
-
-
-def _show_batch(results: list[submissions.Result | Problem | None], ranks: bool) -> dict[str, Any]:
+def _show_batch(results: list[Result | Problem | None], ranks: bool) -> dict[str, Any]:
     counts = {"applied": 0, "kept": 0, "held": 0, "failed": 0}
     shown: list[dict[str, Any]] = []
     for index, result in enumerate(results):

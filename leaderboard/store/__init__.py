@@ -34,9 +34,12 @@ def check_store(store: Store, keys: Keys) -> None:
             f"the store's maxmemory-policy is {policy.decode()}: it would silently throw standings away. "
             "Set it to noeviction."
         )
-    store.write("HSETNX", keys.store, "schema", SCHEMA)
-    store.write("HSETNX", keys.store, "partitions", "1")
     schema, partitions = store.read(("HMGET", keys.store, "schema", "partitions"))[0]
+    if schema is None:
+        # Only an empty store is written to: a full one may still be read, and is ready for that.
+        store.write("HSETNX", keys.store, "schema", SCHEMA)
+        store.write("HSETNX", keys.store, "partitions", "1")
+        schema, partitions = store.read(("HMGET", keys.store, "schema", "partitions"))[0]
     if schema != SCHEMA or partitions != b"1":
         raise SettingError(
             f"the store holds data of schema {schema.decode()} in {partitions.decode()} partitions; "

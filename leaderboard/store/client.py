@@ -17,8 +17,8 @@ from typing import Any
 from hiredis import pack_command
 from redis.backoff import NoBackoff
 from redis.connection import BlockingConnectionPool
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as StoreConnectionError
-from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as StoreTimeoutError
 from redis.retry import Retry
 
@@ -39,6 +39,10 @@ _REFUSALS = (
     "OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH",
     "NOPERM", "WRONGPASS",
 )  # fmt: skip
+
+
+#: Refusals that redis-py takes for connection errors: still loading, not let in.
+_CLOSING_REFUSALS = (BusyLoadingError, AuthenticationError)
 
 
 def unavailable(detail: str | None = None) -> Problem:
@@ -65,11 +69,11 @@ class Store:
 
     def write(self, *command: str | bytes | int | float) -> Any:
         """Run one command, never twice."""
-        return self._unwrap(self._exchange([command])[0])
+        return _done(_judge(self._exchange([command])[0]))
 
     def read(self, *commands: Command) -> list[Any]:
         """Run commands that change nothing, in one round trip; once more if the connection breaks."""
-        return [self._unwrap(reply) for reply in self._repeatable(commands)]
+        return _all_done([_judge(reply) for reply in self._repeatable(commands)])
 
     # -- functions -----------------------------------------------------------------------------------------------
 
@@ -78,7 +82,11 @@ class Store:
         return self.call_many([(name, keys, args)])[0]
 
     def call_many(self, calls: Sequence[FunctionCall]) -> list[Any]:
-        """Call functions that write, in one round trip, in order, each for itself."""
+        """Call functions that write, in one round trip, in order; raise the first Problem there is."""
+        return _all_done(self.call_each(calls))
+
+    def call_each(self, calls: Sequence[FunctionCall]) -> list[Any]:
+        """The same, each for itself: a Problem stands in the place of a call that the store refused."""
         return self._functions("FCALL", calls, self._exchange)
 
     def ask(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
@@ -86,13 +94,13 @@ class Store:
         return self.ask_many([(name, keys, args)])[0]
 
     def ask_many(self, calls: Sequence[FunctionCall]) -> list[Any]:
-        return self._functions("FCALL_RO", calls, self._repeatable)
+        return _all_done(self._functions("FCALL_RO", calls, self._repeatable))
 
     def load_library(self) -> None:
         """Load the function library; harmless when it is there."""
         reply = self._exchange([("FUNCTION", "LOAD", self._library.source)])[0]
         if isinstance(reply, ResponseError) and "already exists" not in str(reply):
-            self._unwrap(reply)
+            _done(_judge(reply))
 
     def close(self) -> None:
         self._pool.disconnect()
@@ -108,7 +116,7 @@ class Store:
             self.load_library()
             for i, reply in zip(missing, exchange([commands[i] for i in missing]), strict=True):
                 replies[i] = reply
-        return [self._unwrap(reply) for reply in replies]
+        return [_judge(reply) for reply in replies]
 
     def _repeatable(self, commands: Sequence[Command]) -> list[Any]:
         try:
@@ -134,10 +142,15 @@ class Store:
                 packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]
                 connection.send_packed_command([packed])
                 replies: list[Any] = []
-                for _ in commands:
+                for left in range(len(commands), 0, -1):
                     try:
                         replies.append(connection.read_response())
                     except ResponseError as error:
+                        replies.append(error)
+                    except _CLOSING_REFUSALS as error:
+                        # redis-py closes the connection on these, so what the commands after it did is not known.
+                        if left > 1:
+                            raise
                         replies.append(error)
             except (StoreConnectionError, StoreTimeoutError, OSError) as error:
                 log.warning("the store's reply was lost: %s", error)
@@ -151,15 +164,26 @@ class Store:
         finally:
             self._pool.release(connection)  # type: ignore[no-untyped-call]
 
-    @staticmethod
-    def _unwrap(reply: Any) -> Any:
-        if not isinstance(reply, ResponseError):
-            return reply
-        text = str(reply)
-        if type(reply) is not ResponseError or text.startswith(_REFUSALS):
-            log.warning("the store refuses: %s", text)
-            raise unavailable("The store refuses this now.") from reply
+
+def _judge(reply: Any) -> Any:
+    """The reply, or the Problem it amounts to; raises what can only be a mistake of ours."""
+    if not isinstance(reply, RedisError):
+        return reply
+    text = str(reply)
+    if type(reply) is not ResponseError or text.startswith(_REFUSALS) or _is_missing_function(reply):
+        log.warning("the store refuses: %s", text)
+        return unavailable("The store refuses this now.")
+    raise reply
+
+
+def _done(reply: Any) -> Any:
+    if isinstance(reply, Problem):
         raise reply
+    return reply
+
+
+def _all_done(replies: list[Any]) -> list[Any]:
+    return [_done(reply) for reply in replies]
 
 
 def _is_missing_function(reply: Any) -> bool:

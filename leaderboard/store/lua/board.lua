@@ -5,14 +5,14 @@
 --          be empty · then keys to drop
 --   args   1 board · 2 revision the caller saw, "0" for none · 3 new revision · 4 definition (JSON) · 5 state
 --          6 now_ms · 7 the most boards there may be · 8 how many of the keys must be empty
---          9 how many kept standings the caller saw, '' when it does not matter
+--          9 how many kept standings the caller saw · 10 where each calendar period begins (JSON)
 --   reply  {"defined"} · {"stale"} · {"has_entries"} · {"too_many"}
 --   cost   O(log B), and O(1) for each key checked
 local function define_board(keys, args)
   local gate = redis.call('HMGET', keys[3], 'revision', 'state')
   if (gate[1] or '0') ~= args[2] then return {'stale'} end
   -- The caller could only name the standings it saw; one that was begun meanwhile is not among them.
-  if args[9] ~= '' and redis.call('ZCARD', keys[5]) ~= tonumber(args[9]) then return {'stale'} end
+  if redis.call('ZCARD', keys[5]) ~= tonumber(args[9]) then return {'stale'} end
   local must_be_empty = tonumber(args[8])
   for i = 6, 5 + must_be_empty do
     if redis.call('EXISTS', keys[i]) == 1 then return {'has_entries'} end
@@ -22,9 +22,9 @@ local function define_board(keys, args)
   for i = 6 + must_be_empty, #keys do redis.call('UNLINK', keys[i]) end
   redis.call('HSET', keys[1], args[1], args[4])
   redis.call('ZADD', keys[2], 0, args[1])
-  redis.call('HSET', keys[3], 'revision', args[3], 'state', args[5])
+  redis.call('HSET', keys[3], 'revision', args[3], 'state', args[5], 'anchors', args[10])
   if is_new then
-    redis.call('HSET', keys[3], 'season', 1, 'season_at', args[6])
+    redis.call('HSET', keys[3], 'season', 1, 'season_at', args[6], 'epoch', args[3])
     redis.call('HSET', keys[4], 1, args[6])
   end
   return {'defined'}
@@ -34,11 +34,13 @@ register('define_board', define_board, {})
 -- delete_board: forget a board and everything kept for it. Its gate stays and says so, with the revision, so that no
 -- writer who still believes in the old board can bring it back, nor take a new one of the same id for it.
 --   keys   1 definitions · 2 index of boards · 3 gate · 4 seasons · 5 kept standings · then every key of them
---   args   1 board · 2 revision the caller saw · 3 next revision
+--   args   1 board · 2 revision the caller saw · 3 next revision · 4 how many kept standings the caller saw
 --   reply  {"deleted"} · {"stale"}
 --   cost   O(K) for K keys; their memory is freed in the background
 local function delete_board(keys, args)
-  if redis.call('HGET', keys[3], 'revision') ~= args[2] then return {'stale'} end
+  if redis.call('HGET', keys[3], 'revision') ~= args[2] or redis.call('ZCARD', keys[5]) ~= tonumber(args[4]) then
+    return {'stale'}
+  end
   redis.call('HDEL', keys[1], args[1])
   redis.call('ZREM', keys[2], args[1])
   redis.call('DEL', keys[3], keys[4], keys[5])
@@ -52,16 +54,18 @@ register('delete_board', delete_board, {'allow-oom'})
 --   keys   1 gate · 2 seasons · 3 kept answer · 4 kept standings · then the keys of the old standings
 --   args   1 the season to close · 2 the next · 3 now_ms · 4 expires_at_ms of the old standings, '' for never
 --          5 the answer to keep for this Idempotency-Key, '' without one · 6 how long to keep it, ms
---   reply  {"reset"} · {"repeat", answer} · {"not_current", season} · {"deleted"}
+--          7 revision
+--   reply  {"stale"} · {"reset"} · {"repeat", answer} · {"not_current", season} · {"deleted"}
 --   cost   O(1)
 local function reset(keys, args)
   if args[5] ~= '' then
     local answer = redis.call('GET', keys[3])
     if answer then return {'repeat', answer} end
   end
-  local gate = redis.call('HMGET', keys[1], 'season', 'state')
+  local gate = redis.call('HMGET', keys[1], 'season', 'state', 'revision')
   if not gate[1] or gate[2] == 'deleted' then return {'deleted'} end
   if gate[1] ~= args[1] then return {'not_current', gate[1]} end
+  if gate[3] ~= args[7] then return {'stale'} end
   redis.call('HSET', keys[1], 'season', args[2], 'season_at', args[3])
   redis.call('HSET', keys[2], args[2], args[3])
   if args[4] ~= '' then

@@ -1,11 +1,11 @@
--- The gate: what every write to a board checks first, so that callers may cache definitions.
+-- The gate: what every call about a board checks first, so that callers may cache definitions.
 
--- Returns nil when the caller's beliefs hold and the board takes submissions, else the reply to give:
---   {"stale"}  the definition or the season is another; reload and try again
---   {"closed", state}  frozen or archived
-local function gate_refuses(gate_key, revision, season)
-  local gate = redis.call('HMGET', gate_key, 'revision', 'season', 'state')
-  if gate[1] ~= revision or gate[2] ~= season then return {'stale'} end
-  if gate[3] ~= 'open' then return {'closed', gate[3]} end
-  return nil
+-- What the gate says now: {revision, season, state, epoch}; `epoch` is the revision the board was created with.
+local function read_gate(gate_key)
+  return redis.call('HMGET', gate_key, 'revision', 'season', 'state', 'epoch')
+end
+
+-- Does the caller believe in another definition or season than there is? It then gets {"stale"}, reloads and tries again.
+local function is_stale(gate, revision, season)
+  return gate[1] ~= revision or gate[2] ~= season
 end

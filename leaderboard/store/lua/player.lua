@@ -126,8 +126,10 @@ end
 
 -- befriend: one act of a player, or of a server, between two players.
 --   keys   1 friends of the player · 2 friends of the other · 3 player hash · 4 the other's player hash
---   args   1 player · 2 other · 3 now_ms · 4 act: invite, link, part, block, unblock · 5 the most sides a player may have
---   reply  {state of the player's side} · {"missing", 1 or 2} · {"erased", 1 or 2} · {"blocked"} · {"full"}
+--   args   1 player · 2 other · 3 now_ms · 4 act: invite, link, part, block, unblock
+--          5 the most sides a player may make itself · 6 the most sides with which it still gets invitations; less, so
+--          that a flood of them does not keep it from acting
+--   reply  {state of the player's side, or "none"} · {"missing"} · {"erased"} · {"refused"}: one blocks the other · {"full"}
 --   cost   O(1)
 local function befriend(keys, args)
   local player, other, now, act = args[1], args[2], args[3], args[4]
@@ -141,8 +143,8 @@ local function befriend(keys, args)
   end
   for i = 3, 4 do
     local known = redis.call('HMGET', keys[i], 'state', 'created_at')
-    if known[1] then return {'erased', i - 2} end
-    if not known[2] then return {'missing', i - 2} end
+    if known[1] then return {'erased'} end
+    if not known[2] then return {'missing'} end
   end
   local most = tonumber(args[5])
   if mine == 'none' and redis.call('HLEN', keys[1]) >= most then return {'full'} end
@@ -167,7 +169,7 @@ local function befriend(keys, args)
     return {'friends'}
   end
   if theirs == 'none' then
-    if redis.call('HLEN', keys[2]) >= most then return {'full'} end
+    if redis.call('HLEN', keys[2]) >= tonumber(args[6]) then return {'full'} end
     set_side(keys[2], player, 'invitation', now, player)
   end
   set_side(keys[1], other, 'invited', now, player)

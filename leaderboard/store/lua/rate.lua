@@ -4,9 +4,12 @@
 --   interval_ms  between two at the steady rate, may be fractional; burst  how many may come at once
 -- Returns allowed, the new arrival time, and a table {left, reset_ms, retry_ms}. Writes nothing: see spend_rate.
 local function check_rate(rate_key, now, interval_ms, burst)
-  local arrival = math.max(tonumber(redis.call('GET', rate_key) or now), now)
+  local latest = now + burst * interval_ms
+  -- A rule that was loosened meanwhile counts at once.
+  local arrival = math.min(math.max(tonumber(redis.call('GET', rate_key) or now), now), latest)
   local after = arrival + interval_ms
-  local room = now + burst * interval_ms - after
+  -- Half a millisecond of grace: sums of fractions of a millisecond are not exact.
+  local room = latest - after + 0.5
   if room < 0 then
     return false, arrival, {left = 0, reset_ms = math.ceil(arrival - now), retry_ms = math.ceil(-room)}
   end

@@ -1,25 +1,26 @@
 -- Idempotency keys of a player's submissions, packed into one string, oldest first.
 --
---   key digest (10) · body digest (6) · changed (1) · at, ms (6) · season (3)
+--   key digest (10) · body digest (6) · changed (1) · at, ms (6) · season (3) · epoch of the board (2)
 --
--- `changed` has a bit for each standings of the submission, in the board's order of periods.
+-- `changed` has a bit for each kind of period. The epoch is that of a board of this id that was deleted and defined
+-- again, modulo 65536: what was applied to another board was not applied to this one.
 
-local REPLAY_WIDTH = 26
+local REPLAY_WIDTH = 28
 local REPLAY_KEPT = 32
 local REPLAY_MS = 48 * 3600 * 1000
 
 -- Look for `digest` (key and body digest, 16 bytes). Returns nil when it is new, else the reply to give:
 --   {"reused"}  the key came before with another body
 --   {"repeat", changed, at_ms, season}  this very submission was applied before
-local function replay_refuses(replay_key, digest, now)
+local function replay_refuses(replay_key, digest, now, epoch)
   local records = redis.call('GET', replay_key)
   if not records then return nil end
   local key = string.sub(digest, 1, 10)
   for at = #records - REPLAY_WIDTH + 1, 1, -REPLAY_WIDTH do
     if string.sub(records, at, at + 9) == key then
-      local changed, high, low, season = struct.unpack('>I1I2I4I3', records, at + 16)
+      local changed, high, low, season, board = struct.unpack('>I1I2I4I3I2', records, at + 16)
       local happened = high * 4294967296 + low
-      if now - happened > REPLAY_MS then return nil end
+      if now - happened > REPLAY_MS or board ~= epoch % 65536 then return nil end
       if string.sub(records, at + 10, at + 15) ~= string.sub(digest, 11, 16) then return {'reused'} end
       return {'repeat', changed, happened, season}
     end
@@ -27,9 +28,9 @@ local function replay_refuses(replay_key, digest, now)
   return nil
 end
 
-local function remember_replay(replay_key, digest, changed, now, season)
+local function remember_replay(replay_key, digest, changed, now, season, epoch)
   local high = math.floor(now / 4294967296)
-  local record = digest .. struct.pack('>I1I2I4I3', changed, high, now - high * 4294967296, season)
+  local record = digest .. struct.pack('>I1I2I4I3I2', changed, high, now - high * 4294967296, season, epoch % 65536)
   local records = (redis.call('GET', replay_key) or '') .. record
   redis.call('SET', replay_key, string.sub(records, -REPLAY_KEPT * REPLAY_WIDTH), 'PX', REPLAY_MS)
 end

@@ -1,4 +1,5 @@
--- Reads of a standings. None of them writes.
+-- Reads of a standings. None of them writes. Each begins with the gate, so that a page is never read by a definition
+-- that is not the board's any more: keys 1 gate, args 1 revision · 2 season, reply {"stale"} on another one.
 
 -- HMGET in pieces: unpack fails at about 8,000 items.
 local function fetch_fields(hash_key, fields)
@@ -31,16 +32,17 @@ local function page_start(mode, standings, tiebreaks, total, limit, a, b)
 end
 
 -- page: consecutive entries, with what is needed to show them.
---   keys   1 order · 2 entries · 3 distinct · 4 names
---   args   1 mode · 2 limit · 3 ties · 4 number of tiebreaks · then by mode:
---          offset: 5 offset · after, before: 5 score 6 member · score: 5 score 6 '' · around: 5 player
+--   keys   1 gate · 2 order · 3 entries · 4 distinct · 5 names
+--   args   1 revision · 2 season · 3 mode · 4 limit · 5 ties · 6 number of tiebreaks · then by mode:
+--          offset: 7 offset · after, before: 7 score 8 member · score: 7 score 8 '' · around: 7 player
 --   reply  {total, index of the first, rank of the first, {member, score, …}, {entry, …}, {name or nil, …}}
 --          {} when the player to be around has no entry
 --   cost   O(log N + limit)
 local function page(keys, args)
-  local standings, limit, ties, tiebreaks = standings_at(keys, 1, 1), tonumber(args[2]), args[3], tonumber(args[4])
+  if is_stale(read_gate(keys[1]), args[1], args[2]) then return {'stale'} end
+  local standings, limit, ties, tiebreaks = standings_at(keys, 2, 1), tonumber(args[4]), args[5], tonumber(args[6])
   local total = redis.call('ZCARD', standings.order)
-  local first = page_start(args[1], standings, tiebreaks, total, limit, args[5], args[6])
+  local first = page_start(args[3], standings, tiebreaks, total, limit, args[7], args[8])
   if not first then return {} end
   local last = first + limit - 1
   first = math.max(0, first)
@@ -52,19 +54,20 @@ local function page(keys, args)
   if ties ~= 'ordinal' then
     rank = rank_of(standings, ties, tiebreaks, tonumber(found[2]), string.sub(found[1], 1, head), players[1])
   end
-  return {total, first, rank, found, fetch_fields(standings.entries, players), fetch_fields(keys[4], players)}
+  return {total, first, rank, found, fetch_fields(standings.entries, players), fetch_fields(keys[5], players)}
 end
 register('page', page, {'no-writes'})
 
 -- lookup: the entries of given players.
---   keys   1 order · 2 entries · 3 distinct · 4 names
---   args   1 ties · 2 number of tiebreaks · then players
+--   keys   1 gate · 2 order · 3 entries · 4 distinct · 5 names
+--   args   1 revision · 2 season · 3 ties · 4 number of tiebreaks · then players
 --   reply  {total, {entry or nil, …}, {name or nil, …}, {rank, …}, {ordinal rank, …}}; ranks are 0 for no entry
 --   cost   O(P log N)
 local function lookup(keys, args)
-  local standings, ties, tiebreaks = standings_at(keys, 1, 1), args[1], tonumber(args[2])
+  if is_stale(read_gate(keys[1]), args[1], args[2]) then return {'stale'} end
+  local standings, ties, tiebreaks = standings_at(keys, 2, 1), args[3], tonumber(args[4])
   local players = {}
-  for i = 3, #args do players[i - 2] = args[i] end
+  for i = 5, #args do players[i - 4] = args[i] end
   local entries = fetch_fields(standings.entries, players)
   local ranks, ordinals = {}, {}
   for i, player in ipairs(players) do
@@ -78,18 +81,19 @@ local function lookup(keys, args)
       end
     end
   end
-  return {redis.call('ZCARD', standings.order), entries, fetch_fields(keys[4], players), ranks, ordinals}
+  return {redis.call('ZCARD', standings.order), entries, fetch_fields(keys[5], players), ranks, ordinals}
 end
 register('lookup', lookup, {'no-writes'})
 
 -- friends_entries: the entries of a player and its friends.
---   keys   1 order · 2 entries · 3 distinct · 4 friends of the player
---   args   1 player
+--   keys   1 gate · 2 entries · 3 friends of the player
+--   args   1 revision · 2 season · 3 player
 --   reply  {player, entry, …} for those who have one, in no order
 --   cost   O(F) for F friends
 local function friends_entries(keys, args)
-  local players = {args[1]}
-  local sides = redis.call('HGETALL', keys[4])
+  if is_stale(read_gate(keys[1]), args[1], args[2]) then return {'stale'} end
+  local players = {args[3]}
+  local sides = redis.call('HGETALL', keys[3])
   for i = 1, #sides, 2 do
     if string.sub(sides[i + 1], 1, 8) == 'friends;' then players[#players + 1] = sides[i] end
   end
@@ -105,12 +109,13 @@ end
 register('friends_entries', friends_entries, {'no-writes'})
 
 -- distribution: how many entries have a score in each of some equal ranges.
---   keys   1 order
---   args   1 sign: 1 where the order is the score's, -1 where it is its negation · 2 buckets
+--   keys   1 gate · 2 order
+--   args   1 revision · 2 season · 3 sign: 1 where the order is the score's, -1 where it is its negation · 4 buckets
 --   reply  {total, lowest score, width of a bucket, count, …}; fewer buckets where the scores span fewer values
 --   cost   O(B log N)
 local function distribution(keys, args)
-  local order_key, sign, buckets = keys[1], tonumber(args[1]), tonumber(args[2])
+  if is_stale(read_gate(keys[1]), args[1], args[2]) then return {'stale'} end
+  local order_key, sign, buckets = keys[2], tonumber(args[3]), tonumber(args[4])
   local total = redis.call('ZCARD', order_key)
   if total == 0 then return {0, 0, 0} end
   local first = tonumber(redis.call('ZRANGE', order_key, 0, 0, 'WITHSCORES')[2])

@@ -70,14 +70,15 @@ end
 --          then per standings: order, entries, distinct
 --   args   1 player · 2 now_ms · 3 achieved_ms, '' for now · 4 session field, '' for a server
 --          5 session_expires_ms, the renewed one · 6 replay digest (16 bytes), '' for none · 7 revision · 8 season
---          9 policy (best, latest, sum, or correct for an admin's correction) · 10 ties
+--          9 policy: best, latest, sum; correct for an admin's correction; refused for one that the caller will not
+--            apply, but that may be a repeat · 10 ties
 --          11 rate interval_ms, '' for no limit · 12 rate burst · 13 "1" for ranks · 14 metadata
 --          15 number of tiebreaks T · 16 score · T tiebreaks ·
---          then per standings: period id, expires_at_ms ('' for never)
+--          then per standings: period id, expires_at_ms ('' for never), its bit in `changed`
 --   reply  {"done", rate_left, rate_reset_ms, then per standings: changed, rank before, rank after, score}
 --            ranks are 0 where there is none or none was asked for; rate_left is -1 without a limit
 --          {"repeat", changed bits, at_ms, season} · {"reused"} · {"limited", retry_after_ms, reset_ms}
---          {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
+--          {"refused"} · {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
 --          {"out_of_range", i}: the i-th number (0 the score, else a tiebreak) of a sum
 --   cost   O(S log N) for S standings of N entries
 local function submit(keys, args)
@@ -87,16 +88,22 @@ local function submit(keys, args)
   if session_expires and session_expires <= now then return {'unauthenticated'} end
   if known[1] then return {'erased'} end
 
-  local digest = args[6]
+  local gate = read_gate(keys[2])
+  local digest, epoch, correction = args[6], tonumber(gate[4] or 0), args[9] == 'correct'
   if digest ~= '' then
-    local refusal = replay_refuses(keys[5], digest, now)
-    if refusal then return refusal end
+    local refusal = replay_refuses(keys[5], digest, now, epoch)
+    if refusal then
+      -- Whoever answers a repeat needs the definition as it is.
+      if refusal[1] == 'repeat' and is_stale(gate, args[7], args[8]) then return {'stale'} end
+      return refusal
+    end
   end
-  if redis.call('EXISTS', keys[3]) == 1 and args[9] ~= 'correct' then return {'maintenance'} end
-  local refusal = gate_refuses(keys[2], args[7], args[8])
-  -- An admin may correct a frozen board, but nobody writes on a stale belief.
-  if refusal and not (args[9] == 'correct' and refusal[1] == 'closed' and refusal[2] ~= 'deleted') then
-    return refusal
+  if args[9] == 'refused' then return {'refused'} end
+  if is_stale(gate, args[7], args[8]) then return {'stale'} end
+  -- An admin may correct entries while a board takes no submissions.
+  if not correction then
+    if redis.call('EXISTS', keys[3]) == 1 then return {'maintenance'} end
+    if gate[3] ~= 'open' then return {'closed', gate[3]} end
   end
 
   local rate = {left = -1, reset_ms = 0}
@@ -127,11 +134,12 @@ local function submit(keys, args)
       rank_before = rank_of(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
     end
     steps[i] = {standings = standings, before = before, after = after, rank = rank_before,
-      period_id = args[15 + tiebreaks + 2 * i], expires_at = args[16 + tiebreaks + 2 * i]}
+      period_id = args[14 + tiebreaks + 3 * i], expires_at = args[15 + tiebreaks + 3 * i],
+      bit = tonumber(args[16 + tiebreaks + 3 * i])}
   end
 
   local reply, changed_bits = {'done', rate.left, rate.reset_ms}, 0
-  for i, step in ipairs(steps) do
+  for _, step in ipairs(steps) do
     local before, after = step.before, step.after
     local moved = not (before and same_place(before, after))
     if write_entry(step.standings, ties, tiebreaks, player, before, after, step.expires_at) then
@@ -141,7 +149,7 @@ local function submit(keys, args)
       drop_distinct(step.standings, tiebreaks, before)
     end
     local changed = moved or before.metadata ~= after.metadata
-    if changed then changed_bits = changed_bits + 2 ^ (i - 1) end
+    if changed then changed_bits = changed_bits + step.bit end
     local rank = step.rank
     if with_ranks and moved then
       rank = rank_of(step.standings, ties, tiebreaks, after.score, after.prefix, player)
@@ -153,26 +161,27 @@ local function submit(keys, args)
   end
 
   if rate_after then spend_rate(keys[4], now, rate_after) end
-  if digest ~= '' then remember_replay(keys[5], digest, changed_bits, now, tonumber(args[8])) end
+  if digest ~= '' then remember_replay(keys[5], digest, changed_bits, now, tonumber(args[8]), epoch) end
   if not known[2] then redis.call('HSET', keys[1], 'created_at', args[2]) end
   -- Renewed at most once a day, not by every submission.
   if session_expires and tonumber(args[5]) - session_expires > 86400000 then
     redis.call('HSET', keys[1], session, args[5])
   end
-  redis.call('HINCRBY', keys[1], 'submissions', 1)
+  if not correction then redis.call('HINCRBY', keys[1], 'submissions', 1) end
   return reply
 end
 register('submit', submit, {})
 
 -- remove_entries: take a player out of the given standings.
---   keys   per standings: order, entries, distinct
---   args   1 player · 2 number of tiebreaks
---   reply  how many entries were removed
+--   keys   1 gate · then per standings: order, entries, distinct
+--   args   1 player · 2 number of tiebreaks · 3 revision
+--   reply  {"removed", how many} · {"stale"}: entries can only be read by the definition they were written by
 --   cost   O(S log N)
 local function remove_entries(keys, args)
   local player, tiebreaks, removed = args[1], tonumber(args[2]), 0
-  for i = 1, #keys / 3 do
-    local standings = standings_at(keys, 1, i)
+  if read_gate(keys[1])[1] ~= args[3] then return {'stale'} end
+  for i = 1, (#keys - 1) / 3 do
+    local standings = standings_at(keys, 2, i)
     local bytes = redis.call('HGET', standings.entries, player)
     if bytes then
       local entry = decode_entry(bytes, tiebreaks)
@@ -182,6 +191,6 @@ local function remove_entries(keys, args)
       removed = removed + 1
     end
   end
-  return removed
+  return {'removed', removed}
 end
 register('remove_entries', remove_entries, {'allow-oom'})

@@ -1,0 +1,311 @@
+"""One submission: what it holds, the function call it becomes, and what the reply to that means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from leaderboard import periods
+from leaderboard.boards import Snapshot
+from leaderboard.callers import Caller, Role
+from leaderboard.entries import score_of
+from leaderboard.errors import FieldError, Problem, invalid
+from leaderboard.idempotency import IdempotentCall
+from leaderboard.model import (
+    DAY_MS,
+    SCORE_LIMIT,
+    Board,
+    BoardState,
+    Occurrence,
+    Period,
+    PeriodKind,
+    RateRule,
+    Writers,
+)
+from leaderboard.scores import scale
+from leaderboard.seasons import current_occurrence, expires_at
+from leaderboard.standings import current, lookup_call
+from leaderboard.store.client import FunctionCall
+
+if TYPE_CHECKING:
+    from leaderboard.installation import Installation
+
+#: A game server's clock may be this far ahead of the store's; what it stamps then counts as now.
+CLOCK_SKEW_MS = 1000
+
+
+#: Which bit of a kept outcome is whose.
+_BITS = {kind: 1 << i for i, kind in enumerate(PeriodKind)}
+
+
+class Outcome(StrEnum):
+    APPLIED = "applied"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    board: str
+    player: str
+    score: int | Decimal
+    tiebreaks: dict[str, int] = field(default_factory=dict)
+    #: JSON, or empty for none.
+    metadata: bytes = b""
+    #: None for now.
+    achieved_ms: int | None = None
+    #: period kind → the period id the caller expects it to count in
+    expect: dict[str, str] = field(default_factory=dict)
+    repeatable: IdempotentCall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a submission did in one standings. Ranks are None where there is none, or none was asked for."""
+
+    occurrence: Occurrence
+    rank: int | None
+    previous_rank: int | None
+    score: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RateState:
+    rule: RateRule
+    left: int
+    reset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    board: Board
+    player: str
+    outcome: Outcome
+    standings: list[Standing]
+    rate: RateState | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission made ready against one snapshot of its board."""
+
+    submission: Submission
+    snapshot: Snapshot
+    occurrences: list[Occurrence]
+    call: FunctionCall
+    #: The limit that is checked in the call.
+    rate: RateRule | None
+    #: Why it cannot be applied. The call then only looks whether it was applied before.
+    refusal: Problem | None = None
+
+
+def prepare(lb: Installation, caller: Caller, submission: Submission, since_s: float, ranks: bool) -> Prepared:
+    """Make the call of a submission, against the board as known; against the board as it is, before refusing it.
+
+    `since_s` (monotonic): what was read after it is the board as it is. A refusal still becomes a call where there is a
+    session or an idempotency key: a bad session is to be told of that first, and a retry of what was applied before
+    must be told so, also when its week is over by now.
+    """
+    try:
+        snapshot = lb.boards.known(submission.board)
+        try:
+            return _prepare_for(lb, caller, submission, snapshot, ranks)
+        except Problem:
+            if snapshot.read_at_s >= since_s:
+                raise
+            return _prepare_for(lb, caller, submission, lb.boards.reload(submission.board), ranks)
+    except Problem as problem:
+        if problem.status >= 500 or not (caller.session or submission.repeatable):
+            raise
+        return _refused(lb, caller, submission, problem)
+
+
+def _prepare_for(lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot, ranks: bool) -> Prepared:
+    board, now = snapshot.board, lb.clock.now_ms()
+    if board.writes is Writers.SERVERS:
+        caller.require(Role.SERVER)
+    achieved = _achieved_at(board, caller, submission, now)
+    counts_in = [(period, current_occurrence(snapshot, period, achieved)) for period in board.periods]
+    _check_expectation(submission.expect, {occurrence.kind.value: occurrence.id for _, occurrence in counts_in})
+    return prepare_call(lb, caller, submission, snapshot, board.policy.value, now, achieved, counts_in, ranks)
+
+
+def _refused(lb: Installation, caller: Caller, submission: Submission, problem: Problem) -> Prepared:
+    try:
+        snapshot = lb.boards.known(submission.board)
+    except Problem as missing:
+        if missing.status >= 500:
+            raise
+        snapshot = Snapshot(Board(submission.board), 0, 0, 0.0)
+    now = lb.clock.now_ms()
+    nothing = replace(submission, score=0, tiebreaks={}, metadata=b"")
+    prepared = prepare_call(lb, caller, nothing, snapshot, "refused", now, now, [], ranks=False)
+    return replace(prepared, submission=submission, refusal=problem)
+
+
+def _achieved_at(board: Board, caller: Caller, submission: Submission, now: int) -> int:
+    achieved = submission.achieved_ms
+    if achieved is None:
+        return now
+    if caller.role < Role.SERVER:
+        raise Problem(
+            "forbidden",
+            "achieved_at is for servers",
+            errors=(FieldError("/achieved_at", "servers_only", "achieved_at is for servers"),),
+        )
+    if achieved > now + CLOCK_SKEW_MS:
+        raise invalid("/achieved_at", "in_future", "achieved_at is in the future")
+    if achieved < now - board.late_s * 1000 or achieved < periods.FIRST_MS:
+        raise invalid("/achieved_at", "too_late", f"the board takes scores up to late_s = {board.late_s} s old")
+    return min(achieved, now)
+
+
+def _check_expectation(expected: dict[str, str], current: dict[str, str]) -> None:
+    for kind, period_id in expected.items():
+        if kind not in current:
+            raise invalid(f"/expect/{kind}", "unknown_period", f"the board has no period {kind!r}")
+        if current[kind] != period_id:
+            raise Problem(
+                "period_over",
+                f"this would count in {current[kind]}, not in {period_id}",
+                extra={"current": current},
+            )
+
+
+def prepare_call(
+    lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot, policy: str,
+    now: int, achieved: int, counts_in: list[tuple[Period, Occurrence]], ranks: bool,
+) -> Prepared:  # fmt: skip
+    """The arguments of `submit` (store/lua/submit.lua), which says what each is."""
+    board, keys, player = snapshot.board, lb.keys, submission.player
+    score = scale(submission.score, board.decimals) * board.order.sign
+    tiebreaks = _tiebreaks(board, submission.tiebreaks)
+    rule = board.rate if caller.role is Role.PLAYER else None
+    replay = submission.repeatable
+    call_keys = [
+        keys.player(player), keys.gate(board.id), keys.maintenance, keys.rate(board.id, player),
+        keys.replay(player), keys.kept(board.id),
+    ]  # fmt: skip
+    expiries: list[str | int] = []
+    for period, occurrence in counts_in:
+        call_keys += keys.standings(board.id, occurrence.id)
+        expires = expires_at(period, occurrence)
+        expiries += (occurrence.id, "" if expires is None else expires, _BITS[occurrence.kind])
+    args: list[str | bytes | int | float] = [
+        player,
+        now,
+        "" if submission.achieved_ms is None else achieved,
+        caller.session,
+        now + lb.settings.session_days * DAY_MS if caller.session else "",
+        replay.key_digest + replay.body_digest if replay else "",
+        board.revision,
+        snapshot.season,
+        policy,
+        board.ties.value,
+        1000 / rule.per_s if rule else "",
+        rule.burst if rule else "",
+        "1" if ranks else "0",
+        submission.metadata,
+        len(tiebreaks),
+        score,
+        *tiebreaks,
+        *expiries,
+    ]
+    occurrences = [occurrence for _, occurrence in counts_in]
+    return Prepared(submission, snapshot, occurrences, ("submit", call_keys, args), rule)
+
+
+def _tiebreaks(board: Board, given: dict[str, int]) -> list[int]:
+    """In order space, in the board's order; one that is not given is 0."""
+    known = {tiebreak.name for tiebreak in board.tiebreaks}
+    for name, value in given.items():
+        if name not in known:
+            raise invalid(f"/tiebreaks/{name}", "unknown_tiebreak", f"the board has no tiebreak {name!r}")
+        if abs(value) > SCORE_LIMIT:
+            raise invalid(f"/tiebreaks/{name}", "score_range", "the tiebreak is beyond the limit of 10^15 - 1")
+    return [given.get(tiebreak.name, 0) * tiebreak.order.sign for tiebreak in board.tiebreaks]
+
+
+def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
+    """What a reply other than `stale` and `repeat` means."""
+    board, submission = item.snapshot.board, item.submission
+    match reply[0]:
+        case b"done":
+            standings = [
+                Standing(
+                    occurrence,
+                    reply[at + 2] or None,
+                    reply[at + 1] or None,
+                    reply[at + 3] * board.order.sign,
+                    bool(reply[at]),
+                )
+                for at, occurrence in zip(range(3, len(reply), 4), item.occurrences, strict=True)
+            ]
+            rate = RateState(item.rate, reply[1], reply[2]) if item.rate else None
+            return Result(board, submission.player, _outcome(standings), standings, rate)
+        case b"refused":
+            assert item.refusal is not None  # noqa: S101  only a refused submission is answered so
+            return item.refusal
+        case b"limited":
+            assert item.rate is not None  # noqa: S101  only a rate rule limits
+            return Problem(
+                "rate_limited",
+                retry_after_s=-(-reply[1] // 1000),
+                headers=rate_headers(RateState(item.rate, 0, reply[2])),
+            )
+        case b"closed":
+            state = BoardState(reply[1].decode())
+            return Problem("board_frozen" if state is BoardState.FROZEN else "board_archived")
+        case b"out_of_range":
+            pointer = "/score" if reply[1] == 0 else f"/tiebreaks/{board.tiebreaks[reply[1] - 1].name}"
+            error = FieldError(pointer, "score_range", "the sum would be beyond the limit of 10^15 - 1")
+            return Problem("score_out_of_range", errors=(error,))
+        case b"unauthenticated":
+            return Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+    codes = {b"erased": "player_erased", b"reused": "idempotency_key_reused", b"maintenance": "maintenance"}
+    return Problem(codes[reply[0]], retry_after_s=30 if reply[0] == b"maintenance" else None)
+
+
+def read_repeats(lb: Installation, repeats: Sequence[tuple[Prepared, list[Any]]], ranks: bool) -> list[Result]:
+    """The outcomes of the first time, in the periods they counted in then, with ranks as they are now.
+
+    One round trip for all of them. `repeats` are submissions with their `repeat` replies. Raises StaleError.
+    """
+    places: list[list[Occurrence]] = []
+    lookups: list[FunctionCall] = []
+    for item, (_, _, at_ms, season) in repeats:
+        board, submission = item.snapshot.board, item.submission
+        achieved = at_ms if submission.achieved_ms is None else min(submission.achieved_ms, at_ms)
+        then = Snapshot(board, season, 0, 0.0)
+        places.append([current_occurrence(then, period, achieved) for period in board.periods])
+        lookups += [lookup_call(lb, item.snapshot, occurrence, [submission.player]) for occurrence in places[-1]]
+    replies = iter(lb.store.ask_many(lookups) if lookups else [])
+    results = []
+    for (item, (_, changed, _, _)), occurrences in zip(repeats, places, strict=True):
+        board, standings = item.snapshot.board, []
+        for occurrence in occurrences:
+            _, (packed,), _, (rank,), _ = current(next(replies))
+            if packed is not None:
+                score = score_of(packed) * board.order.sign
+                shown = rank or None if ranks else None
+                standings.append(Standing(occurrence, shown, shown, score, bool(changed & _BITS[occurrence.kind])))
+        outcome = Outcome.APPLIED if changed else Outcome.KEPT
+        results.append(Result(board, item.submission.player, outcome, standings, replayed=True))
+    return results
+
+
+def _outcome(standings: Sequence[Standing]) -> Outcome:
+    return Outcome.APPLIED if any(standing.changed for standing in standings) else Outcome.KEPT
+
+
+def rate_headers(rate: RateState) -> dict[str, str]:
+    """RateLimit and RateLimit-Policy, as draft-ietf-httpapi-ratelimit-headers-10 writes them; seconds."""
+    window_s = max(1, round(rate.rule.burst / rate.rule.per_s))
+    return {
+        "RateLimit-Policy": f'"submissions";q={rate.rule.burst};w={window_s}',
+        "RateLimit": f'"submissions";r={rate.left};t={-(-rate.reset_ms // 1000)}',
+    }
