@@ -6,7 +6,7 @@ import re
 import secrets
 
 from flask import Flask, Response, g, request
-from werkzeug.routing import BaseConverter, ValidationError
+from werkzeug.routing import BaseConverter
 
 from leaderboard.api import admin, boards, documents, friends, health, players, standings, submissions
 from leaderboard.api.cors import allow_origins
@@ -24,12 +24,7 @@ class BoardConverter(BaseConverter):
 class PlayerConverter(BaseConverter):
     """A player id, or `me`; the other reserved ids are no players and never will be."""
 
-    regex = PLAYER_ID.pattern
-
-    def to_python(self, value: str) -> str:
-        if value in RESERVED_PLAYERS and value != "me":
-            raise ValidationError
-        return value
+    regex = rf"(?!(?:{'|'.join(sorted(RESERVED_PLAYERS - {'me'}))})\Z){PLAYER_ID.pattern}"
 
 
 def register_api(app: Flask, settings: Settings) -> None:

@@ -1,0 +1,1 @@
+"""Load tests and benchmarks: see README.md beside this file. Nothing here is installed with the package."""
