@@ -46,7 +46,6 @@ class Operation:
     errors: tuple[str, ...]
     body_limit: int
     idempotent: bool
-    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

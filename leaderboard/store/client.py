@@ -113,8 +113,13 @@ class Store:
         missing = [i for i, reply in enumerate(replies) if _is_missing_function(reply)]
         if missing:
             # A store that was emptied or failed over: those calls did not run, so they may be repeated.
-            self.load_library()
-            for i, reply in zip(missing, exchange([commands[i] for i in missing]), strict=True):
+            try:
+                self.load_library()
+                again = exchange([commands[i] for i in missing])
+            except Problem as problem:
+                # Of those that did run, the replies are here.
+                again = [problem] * len(missing)
+            for i, reply in zip(missing, again, strict=True):
                 replies[i] = reply
         return [_judge(reply) for reply in replies]
 
@@ -166,7 +171,7 @@ class Store:
 
 
 def _judge(reply: Any) -> Any:
-    """The reply, or the Problem it amounts to; raises what can only be a mistake of ours."""
+    """The reply, or the Problem that a refusal amounts to; raises what can only be a mistake of ours."""
     if not isinstance(reply, RedisError):
         return reply
     text = str(reply)
