@@ -62,18 +62,22 @@ end
 local function write_entry(standings, ties, tiebreaks, player, before, entry, expires_at)
   local first = redis.call('HSET', standings.entries, player, encode_entry(entry)) == 1
     and redis.call('HLEN', standings.entries) == 1
+  -- Was the player in the zset already? Then the keys have been there since, with their expiry.
+  local stood = before ~= nil
   if not (before and same_place(before, entry)) then
-    redis.call('ZADD', standings.order, number_text(entry.score), entry.prefix .. player)
+    local added = redis.call('ZADD', standings.order, number_text(entry.score), entry.prefix .. player)
     -- With the same prefix it is the same member, and ZADD has moved it. Adding first keeps the zset from emptying.
     if before and before.prefix ~= entry.prefix then
-      redis.call('ZREM', standings.order, before.prefix .. player)
+      stood = redis.call('ZREM', standings.order, before.prefix .. player) == 1
+    elseif before then
+      stood = added == 0
     end
   end
   if ties == 'dense' and not (before and same_result(before, entry, tiebreaks)) then
     redis.call('ZADD', standings.distinct, number_text(entry.score),
       distinct_member(entry.score, entry.prefix, tiebreaks))
   end
-  if expires_at ~= '' then
+  if expires_at ~= '' and not stood then
     redis.call('PEXPIREAT', standings.order, expires_at, 'NX')
     redis.call('PEXPIREAT', standings.entries, expires_at, 'NX')
     if ties == 'dense' then redis.call('PEXPIREAT', standings.distinct, expires_at, 'NX') end
