@@ -1,4 +1,4 @@
-"""Made-up calls, right and wrong, from the OpenAPI document: none may fail on our side or answer what is not documented.
+"""Made-up calls, right and wrong, from the OpenAPI document: none may fail on our side or go undocumented.
 
 A short form runs always; `pytest -m slow` runs it for longer.
 """

@@ -1,40 +1,16 @@
-"""What a submission answers, what it refuses, and how exact it is."""
+"""What a submission answers, what it leaves behind, and how exact it is."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 import redis
 
+from tests.calls import SUBMISSIONS, send, submission, unchanged
 from tests.client import Client
-from tests.conftest import SetClock
-
-SUBMISSIONS = "/v1/boards/main/submissions"
-LIMIT = 10**15 - 1
-HOUR_MS = 3_600_000
-
-
-def instant(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def at_ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
-def week(api: Client) -> dict[str, Any]:
-    return {one["period"]: one for one in api.get("/v1/boards/main")["current"]}["weekly"]
-
-
-def places(result: dict[str, Any]) -> list[tuple[Any, ...]]:
-    return [(one["period"], one["rank"], one["previous_rank"], one["changed"]) for one in result["standings"]]
-
-
-def contents(raw: redis.Redis) -> dict[bytes, bytes | None]:
-    return {key: raw.dump(key) for key in raw.scan_iter("lb:*", count=1000)}
+from tests.oracle import LIMIT
 
 
 @pytest.fixture
@@ -43,7 +19,8 @@ def board(api: Client) -> Client:
     return api
 
 
-# -- the answer ------------------------------------------------------------------------------------------------------
+def places(result: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [(one["period"], one["rank"], one["previous_rank"], one["changed"]) for one in result["standings"]]
 
 
 def test_it_answers_the_ranks_before_and_after_in_each_standings(board: Client) -> None:
@@ -110,116 +87,6 @@ def test_zero_is_a_score(api: Client) -> None:
     assert {player: score for _, player, score in api.table("sums")} == {"alice": 0, "bob": 0}
 
 
-# -- what it expects -------------------------------------------------------------------------------------------------
-
-
-def test_what_it_expects_must_be_so(board: Client, raw: redis.Redis, clock: SetClock) -> None:
-    this_week = week(board)["period_id"]
-    met = {"weekly": this_week, "season": "s1"}
-    board.server.post(SUBMISSIONS, {"player": "alice", "score": 10, "expect": met})
-    before = contents(raw)
-    for expect in ({"weekly": "2020-W01"}, {"season": "s2"}, {"season": "s1", "weekly": "2020-W01"}):
-        answer = board.server.call("POST", SUBMISSIONS, {"player": "alice", "score": 20, "expect": expect})
-        assert (answer.status_code, answer.get_json()["code"]) == (409, "period_over")
-        assert answer.get_json()["current"] == {"season": "s1", "weekly": this_week}
-    assert contents(raw) == before
-
-
-def test_the_first_millisecond_of_a_week_is_no_longer_the_week_before(board: Client, clock: SetClock) -> None:
-    this_week = week(board)
-    body = {"player": "alice", "score": 10, "expect": {"weekly": this_week["period_id"]}}
-    clock.at_ms = at_ms(this_week["ends_at"]) - 1
-    assert board.server.post(SUBMISSIONS, body)["standings"][1]["period_id"] == this_week["period_id"]
-    clock.pass_ms(1)
-    assert board.server.post(SUBMISSIONS, body | {"score": 20}, expect=409)["code"] == "period_over"
-    assert board.submit("alice", 5)["standings"][1]["period_id"] != this_week["period_id"]
-    assert board.table(query="&period=weekly&period_id=previous") == [(1, "alice", 10)]
-    assert board.table(query="&period=weekly") == [(1, "alice", 5)]
-
-
-def test_a_season_that_was_reset_meanwhile_is_not_the_expected_one(board: Client) -> None:
-    board.submit("alice", 10)
-    board.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
-    body = {"player": "alice", "score": 20, "expect": {"season": "s1"}}
-    assert board.server.post(SUBMISSIONS, body, expect=409)["current"]["season"] == "s2"
-    assert board.table() == []
-
-
-# -- when it was achieved --------------------------------------------------------------------------------------------
-
-
-def test_when_it_was_achieved_is_within_the_boards_limits(board: Client, clock: SetClock, raw: redis.Redis) -> None:
-    now = clock.at_ms
-    before = contents(raw)
-    for at, code in ((now - 3_600_001, "too_late"), (now + 1001, "in_future"), (now + HOUR_MS, "in_future")):
-        problem = board.submit("alice", 10, expect=422, achieved_at=instant(at))
-        assert (problem["errors"][0]["pointer"], problem["errors"][0]["code"]) == ("/achieved_at", code)
-    assert contents(raw) == before
-    board.submit("alice", 10, achieved_at=instant(now - 3_600_000))
-    assert board.get("/v1/boards/main/standings/alice")["entry"]["achieved_at"] == instant(now - 3_600_000)
-    # A server's clock may be a little ahead; then it is now.
-    board.submit("bob", 10, achieved_at=instant(now + 1000))
-    assert board.get("/v1/boards/main/standings/bob")["entry"]["achieved_at"] == instant(now)
-
-
-def test_a_late_score_counts_in_the_week_it_was_achieved_in(board: Client, clock: SetClock) -> None:
-    ending = week(board)
-    end = at_ms(ending["ends_at"])
-    clock.at_ms = end + HOUR_MS - 1
-    result = board.submit("alice", 10, achieved_at=instant(end - 1))
-    assert result["standings"][1]["period_id"] == ending["period_id"]
-    assert board.table(query=f"&period_id={ending['period_id']}") == [(1, "alice", 10)]
-    assert board.table(query="&period=weekly") == []
-    # Seasons have no calendar: it counts in the one that runs.
-    assert board.table() == [(1, "alice", 10)]
-    # In the next millisecond the week's last one is too old: late scores end where the week may be settled.
-    clock.pass_ms(1)
-    clock.pass_ms(1)
-    board.submit("bob", 10, expect=422, achieved_at=instant(end - 1))
-
-
-def test_an_earlier_achievement_of_the_same_score_comes_first(board: Client, clock: SetClock) -> None:
-    board.submit("alice", 10)
-    board.submit("bob", 10, achieved_at=instant(clock.at_ms - 1))
-    assert board.table() == [(1, "bob", 10), (2, "alice", 10)]
-    # Whatever the order of arrival: alice did it a millisecond before that.
-    board.submit("alice", 10, achieved_at=instant(clock.at_ms - 2))
-    assert board.table() == [(1, "alice", 10), (2, "bob", 10)]
-    clock.pass_ms(1000)
-    assert board.submit("alice", 10)["outcome"] == "kept"
-    assert board.table() == [(1, "alice", 10), (2, "bob", 10)]
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
-@pytest.mark.parametrize(("policy", "score"), [("best", 30), ("latest", 20), ("sum", 60)])
-def test_the_outcome_does_not_depend_on_the_order_of_arrival(
-    api: Client, clock: SetClock, order: tuple[int, ...], policy: str, score: int
-) -> None:
-    api.define("main", policy=policy)
-    submissions = [(10, 3000), (30, 2000), (20, 1000)]
-    for i in order:
-        given, age_ms = submissions[i]
-        api.submit("alice", given, achieved_at=instant(clock.at_ms - age_ms))
-    assert api.table() == [(1, "alice", score)]
-    expected = {"best": 2000, "latest": 1000, "sum": 1000}[policy]
-    entry = api.get("/v1/boards/main/standings/alice")["entry"]
-    assert entry["achieved_at"] == instant(clock.at_ms - expected)
-
-
-@pytest.mark.parametrize(
-    "written",
-    ["2026-11-22T12:00:00+01:00", "2026-11-22T11:00:00Z", "2026-11-22t11:00:00.000z", "2026-11-22T11:00:00.000000000Z"],
-)
-def test_an_instant_is_the_same_in_any_zone(api: Client, clock: SetClock, written: str) -> None:
-    clock.at_ms = at_ms("2026-11-22T11:00:00Z")
-    api.define("main", periods=[{"kind": "season"}])
-    api.submit("alice", 10, achieved_at=written)
-    assert api.get("/v1/boards/main/standings/alice")["entry"]["achieved_at"] == "2026-11-22T11:00:00.000Z"
-
-
-# -- metadata --------------------------------------------------------------------------------------------------------
-
-
 def test_metadata_may_be_a_kilobyte(board: Client) -> None:
     metadata = {"text": "x" * (1024 - len('{"text":""}'))}
     assert len(orjson.dumps(metadata)) == 1024
@@ -247,125 +114,17 @@ def test_metadata_goes_with_the_submission_that_is_kept(board: Client) -> None:
     assert board.get("/v1/boards/main/standings/alice")["entry"]["metadata"] is None
 
 
-# -- how often -------------------------------------------------------------------------------------------------------
-
-
-def rate(answer: Any) -> tuple[str, str]:
-    return answer.headers["RateLimit"], answer.headers["RateLimit-Policy"]
-
-
-def test_too_many_submissions_are_told_when_to_come_again(board: Client, clock: SetClock) -> None:
-    alice, bob = board.player("alice"), board.player("bob")
-    policy = '"submissions";q=10;w=10'
-    for i in range(10):
-        answer = alice.call("POST", SUBMISSIONS, {"score": i})
-        assert answer.status_code == 200
-        assert rate(answer) == (f'"submissions";r={9 - i};t={i + 1}', policy)
-    refused = alice.call("POST", SUBMISSIONS, {"score": 99})
-    assert (refused.status_code, refused.get_json()["code"]) == (429, "rate_limited")
-    assert rate(refused) == ('"submissions";r=0;t=10', policy)
-    assert refused.headers["Retry-After"] == "1"
-    assert board.table() == [(1, "alice", 9)]
-    # Others go on, and so does the server for the same player, without a limit or a word of one.
-    assert bob.call("POST", SUBMISSIONS, {"score": 1}).status_code == 200
-    for i in range(20):
-        answer = board.server.call("POST", SUBMISSIONS, {"player": "alice", "score": 10 + i})
-        assert answer.status_code == 200
-        assert "RateLimit" not in answer.headers
-    # Just before the time that was said nothing is taken, and then one is.
-    clock.pass_ms(999)
-    assert alice.call("POST", SUBMISSIONS, {"score": 100}).status_code == 429
-    clock.pass_ms(1)
-    assert alice.call("POST", SUBMISSIONS, {"score": 100}).status_code == 200
-    assert alice.call("POST", SUBMISSIONS, {"score": 101}).status_code == 429
-
-
-def test_each_board_has_a_limit_of_its_own(api: Client, raw: redis.Redis) -> None:
-    api.define("main", rules={"rate": {"burst": 1, "per_s": 0.01}})
-    api.define("other", rules={"rate": {"burst": 2, "per_s": 0.01}})
-    api.define("free", rules={"rate": None})
-    alice = api.player("alice")
-    assert alice.call("POST", SUBMISSIONS, {"score": 1}).status_code == 200
-    refused = alice.call("POST", SUBMISSIONS, {"score": 1})
-    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "100")
-    statuses = [alice.call("POST", "/v1/boards/other/submissions", {"score": 1}).status_code for _ in range(3)]
-    assert statuses == [200, 200, 429]
-    answers = [alice.call("POST", "/v1/boards/free/submissions", {"score": 1}) for _ in range(50)]
-    assert {answer.status_code for answer in answers} == {200}
-    assert "RateLimit" not in answers[0].headers
-    assert raw.keys("lb:{0}:rate:free:*") == []
-    assert 0 < raw.pttl("lb:{0}:rate:main:alice") <= 100_000
-
-
-def test_what_is_refused_otherwise_does_not_count_against_the_limit(board: Client) -> None:
-    board.define("main", policy="sum", rules={"rate": {"burst": 1, "per_s": 0.01}})
-    board.submit("alice", LIMIT)
-    alice = board.player("alice")
-    for body in ({"score": 1}, {"score": "x"}, {"score": 1, "expect": {"season": "s9"}}):
-        assert alice.call("POST", SUBMISSIONS, body).status_code in (409, 422)
-    assert alice.call("POST", SUBMISSIONS, {"score": -1}).status_code == 200
-    assert alice.call("POST", SUBMISSIONS, {"score": -1}).status_code == 429
-
-
-# -- closed ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("state", "code"), [("frozen", "board_frozen"), ("archived", "board_archived")])
-def test_a_board_that_is_not_open_takes_nothing_and_shows_what_it_has(
-    board: Client, raw: redis.Redis, state: str, code: str
-) -> None:
-    board.submit("alice", 10)
-    alice = board.player("alice")
-    board.define("main", state=state)
-    before = contents(raw)
-    assert board.submit("alice", 20, expect=409)["code"] == code
-    assert alice.post(SUBMISSIONS, {"score": 20}, expect=409)["code"] == code
-    items = {"submissions": [{"board": "main", "player": "alice", "score": 20}]}
-    assert board.server.post("/v1/submissions/batch", items)["results"][0]["error"]["code"] == code
-    assert contents(raw) == before
-    assert board.table() == [(1, "alice", 10)]
-    board.define("main", state="open")
-    assert board.submit("alice", 20)["outcome"] == "applied"
-
-
-def test_maintenance_stops_submissions_on_every_board_and_nothing_else(board: Client, raw: redis.Redis) -> None:
-    board.define("other")
-    board.submit("alice", 10)
-    alice = board.player("alice")
-    board.admin.put("/v1/admin/maintenance", {"reason": "moving house"})
-    before = contents(raw)
-    for name in ("main", "other"):
-        answer = board.server.call("POST", f"/v1/boards/{name}/submissions", {"player": "alice", "score": 20})
-        assert (answer.status_code, answer.get_json()["code"]) == (503, "maintenance")
-        assert int(answer.headers["Retry-After"]) > 0
-    assert alice.call("POST", SUBMISSIONS, {"score": 20}).status_code == 503
-    assert contents(raw) == before
-    assert board.table() == [(1, "alice", 10)]
-    assert board.admin.get("/v1/admin/maintenance")["reason"] == "moving house"
-    board.admin.delete("/v1/admin/maintenance")
-    assert board.submit("alice", 20)["outcome"] == "applied"
-
-
-def test_a_board_that_is_deleted_and_defined_again_begins_anew(board: Client) -> None:
-    board.submit("alice", 10)
-    board.define("main", state="archived")
-    board.admin.delete("/v1/admin/boards/main")
-    assert board.submit("alice", 20, expect=404)["code"] == "board_not_found"
-    board.define("main", order="asc", decimals=2)
-    assert board.table() == []
-    assert board.submit("alice", 1.25)["standings"][0]["score"] == 1.25
-
-
-# -- exactness -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("decimals", range(7))
 def test_scores_are_exact_at_both_ends_with_any_number_of_places(api: Client, order: str, decimals: int) -> None:
     api.define("main", order=order, decimals=decimals)
+
+    def send_score(player: str, score: str) -> Any:
+        return send(api, "POST", SUBMISSIONS, submission(player=f'"{player}"', score=score))
+
     scaled = [LIMIT, LIMIT - 1, LIMIT // 3, 1, 0, -1, -(LIMIT // 3), -(LIMIT - 1), -LIMIT]
     for i, number in enumerate(scaled):
-        answer = submit_text(api, f"p{i}", written(number, decimals))
+        answer = send_score(f"p{i}", written(number, decimals))
         assert answer.status_code == 200, answer.text
     if order == "asc":
         scaled.reverse()
@@ -376,13 +135,8 @@ def test_scores_are_exact_at_both_ends_with_any_number_of_places(api: Client, or
     if decimals == 0:
         assert not [text for text in found if "." in text or "e" in text]
     for number in (LIMIT + 1, -LIMIT - 1):
-        assert submit_text(api, "p0", written(number, decimals)).status_code == 422
-    assert submit_text(api, "p0", "0." + "0" * decimals + "1").status_code == 422
-
-
-def submit_text(api: Client, player: str, score: str) -> Any:
-    headers = {"Authorization": f"Bearer {api.server.token}", "Content-Type": "application/json"}
-    return api.http.open(SUBMISSIONS, method="POST", data=f'{{"player":"{player}","score":{score}}}', headers=headers)
+        assert send_score("p0", written(number, decimals)).status_code == 422
+    assert send_score("p0", "0." + "0" * decimals + "1").status_code == 422
 
 
 def written(scaled: int, decimals: int) -> str:
@@ -409,15 +163,13 @@ def test_a_sum_that_would_leave_the_range_changes_nothing_anywhere(api: Client, 
     # The new season has room, but the week has not: it counts in both or in neither.
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     api.submit("alice", sign * 5)
-    before = contents(raw)
-    problem = api.submit("alice", sign, expect=422)
-    assert (problem["code"], problem["errors"][0]["pointer"]) == ("score_out_of_range", "/score")
-    assert contents(raw) == before
+    with unchanged(raw):
+        problem = api.submit("alice", sign, expect=422)
+        assert (problem["code"], problem["errors"][0]["pointer"]) == ("score_out_of_range", "/score")
     api.submit("alice", 0, tiebreaks={"wins": sign * LIMIT})
-    before = contents(raw)
-    problem = api.submit("alice", 0, expect=422, tiebreaks={"wins": sign})
-    assert problem["errors"][0]["pointer"] == "/tiebreaks/wins"
-    assert contents(raw) == before
+    with unchanged(raw):
+        problem = api.submit("alice", 0, expect=422, tiebreaks={"wins": sign})
+        assert problem["errors"][0]["pointer"] == "/tiebreaks/wins"
     assert api.table(query="&period=weekly") == [(1, "alice", sign * LIMIT)]
 
 
