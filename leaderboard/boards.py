@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,7 @@ from leaderboard import definitions, periods
 from leaderboard.errors import LeaderboardError, Problem
 from leaderboard.keys import Keys
 from leaderboard.model import Board, BoardState, Ties
-from leaderboard.store.client import RETRY_AFTER_S, Store
+from leaderboard.store.client import Store, unavailable
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -63,7 +63,7 @@ class BoardCache:
         return self._snapshots.get(board_id) or self.reload(board_id)
 
     def fresh(self, board_id: str) -> Snapshot:
-        """The board, at most FRESH_S old: for showing it."""
+        """The board, at most FRESH_S old: for showing its definition. Raises board_not_found."""
         snapshot = self._snapshots.get(board_id)
         return snapshot if snapshot and time.monotonic() - snapshot.read_at_s < FRESH_S else self.reload(board_id)
 
@@ -95,6 +95,13 @@ class BoardCache:
             raise Problem("board_not_found", f"there is no board {board_id!r}")
         return snapshots[0]
 
+    def known_many(self, board_ids: Collection[str]) -> dict[str, Snapshot]:
+        """Those of the boards that exist, of whatever age; unknown ones are read in one round trip."""
+        unknown = [board_id for board_id in board_ids if board_id not in self._snapshots]
+        if unknown:
+            self.reload_many(unknown)
+        return {board_id: self._snapshots[board_id] for board_id in board_ids if board_id in self._snapshots}
+
     def reload_many(self, board_ids: Sequence[str]) -> list[Snapshot]:
         """Read boards in one round trip; those that do not exist are left out."""
         now = time.monotonic()
@@ -114,7 +121,7 @@ class BoardCache:
 
 
 def keeps_changing() -> Problem:
-    return Problem("store_unavailable", "the board keeps changing; try again", retry_after_s=RETRY_AFTER_S)
+    return unavailable("The board keeps changing.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,11 @@ def define_board(
         before, revision, begins = _current(lb, board.id)
         if expected_revision is not None and expected_revision != (before.revision if before else 0):
             raise Problem("revision_mismatch", extra={"revision": before.revision if before else 0})
-        if before and replace(board, revision=before.revision) == before:
+        if before and before.revision != revision:
+            # Read while it was being changed.
+            continue
+        # As bytes: to Python 1 and true are equal.
+        if before and definitions.dump(replace(board, revision=revision)) == definitions.dump(before):
             return Defined(before, before)
         after = replace(board, revision=revision + 1)
         kept = kept_periods(lb, board.id)

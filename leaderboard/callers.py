@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from leaderboard.errors import Problem
+from leaderboard.errors import Problem, unauthenticated
 from leaderboard.model import Board, Readers
 
 
@@ -33,7 +33,7 @@ class Caller:
         if self.role >= role:
             return
         if self.role is Role.ANYONE:
-            raise Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+            raise unauthenticated()
         raise Problem("forbidden", f"this call needs a key of role {role.name.lower()}")
 
     def require_player(self, player: str) -> None:

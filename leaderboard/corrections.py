@@ -51,7 +51,7 @@ def remove_from(lb: Installation, snapshot: Snapshot, period_ids: list[str], pla
     """Take a player out of standings of a board, settled or not; returns how many it was in."""
     board = snapshot.board
     keys = [key for period_id in period_ids for key in lb.keys.standings(board.id, period_id)]
-    args: list[str | int] = [player, len(board.tiebreaks), board.revision]
+    args: list[str | int] = [player, len(board.tiebreaks), board.revision, snapshot.season]
     reply = lb.store.call("remove_entries", [lb.keys.gate(board.id), *keys], args)
     if reply[0] == b"stale":
         raise StaleError

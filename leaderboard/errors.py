@@ -51,6 +51,15 @@ class Problem(LeaderboardError):
         super().__init__(f"{code}: {self.detail}")
 
 
+def unauthenticated() -> Problem:
+    return Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+
+
+def pointer_to(*names: str) -> str:
+    """A JSON pointer (RFC 6901) to a member, of names that a caller may have made up."""
+    return "".join("/" + name[:64].replace("~", "~0").replace("/", "~1") for name in names)
+
+
 def invalid(pointer: str, code: str, detail: str) -> Problem:
     """A 422 for one field."""
     return Problem("invalid", detail, errors=(FieldError(pointer, code, detail),))

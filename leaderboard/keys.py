@@ -16,7 +16,7 @@ Permanent, about boards
 
 Permanent, about the installation
     ``lb:{0}:store``              hash: schema, partitions; checked at start
-    ``lb:{0}:keys``               hash: key id → {name, role, hash, created_at, revoked_at} (JSON)
+    ``lb:{0}:keys``               hash: key id → {name, role, hash, created_ms, revoked_ms} (JSON)
 
 Standings, each with a period id that says its kind (``s3``, ``all``, ``2026-11-22``, ``2026-W47``, ``2026-11``).
 Calendar periods expire ``keep_days`` after their end, set with the first write; seasons when they are reset, where the

@@ -92,7 +92,7 @@ def erase_player(lb: Installation, player: str) -> None:
         _remove_from(lb, player, snapshot.board.id)
     _part_from_friends(lb, player)
     if reply[1]:
-        lb.store.write("DEL", lb.keys.device(reply[1].decode()))
+        lb.store.call("drop_device", [lb.keys.device(reply[1].decode())], [player])
     lb.store.call(
         "finish_erasure",
         [key, lb.keys.friends(player), lb.keys.replay(player)],

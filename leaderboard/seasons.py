@@ -102,15 +102,22 @@ def state_at(period: Period, occurrence: Occurrence, now_ms: int) -> PeriodState
 def list_occurrences(
     lb: Installation, snapshot: Snapshot, kind: PeriodKind, now_ms: int
 ) -> list[tuple[Occurrence, PeriodState, int]]:
-    """The occurrences that are kept, newest first, with their states and how many entries each has."""
+    """The occurrences that are kept, newest first, with their states and how many entries each has.
+
+    Raises period_not_found, and StaleError: call it within `BoardCache.use`.
+    """
     board = snapshot.board
     period = board.period(kind)
     if period is None:
         raise Problem("period_not_found", f"the board has no period {kind.value!r}")
     found = {(occurrence := current_occurrence(snapshot, period, now_ms)).id: occurrence}
-    seasons, begun = lb.store.read(
-        ("HGETALL", lb.keys.seasons(board.id)), ("ZRANGE", lb.keys.kept(board.id), 0, -1, "WITHSCORES")
+    gate, seasons, begun = lb.store.read(
+        ("HMGET", lb.keys.gate(board.id), "revision", "season"),
+        ("HGETALL", lb.keys.seasons(board.id)),
+        ("ZRANGE", lb.keys.kept(board.id), 0, -1, "WITHSCORES"),
     )
+    if gate != [str(board.revision).encode(), str(snapshot.season).encode()]:
+        raise StaleError
     expires = {period_id.decode(): float(at) for period_id, at in zip(begun[::2], begun[1::2], strict=True)}
     if kind is PeriodKind.SEASON:
         started = {int(number): int(at) for number, at in zip(seasons[::2], seasons[1::2], strict=True)}
@@ -148,10 +155,8 @@ def reset_season(lb: Installation, board_id: str, season: int, call: IdempotentC
 
 def _reset(lb: Installation, board: Board, season: int, call: IdempotentCall | None) -> Reset:
     board_id, period = board.id, board.period(PeriodKind.SEASON)
-    if period is None:
-        raise Problem("no_season")
     now = lb.clock.now_ms()
-    expires = "" if period.keep_days is None else now + period.keep_days * DAY_MS
+    expires = "" if period is None or period.keep_days is None else now + period.keep_days * DAY_MS
     answer = Reset(board_id, f"s{season}", f"s{season + 1}", now)
     kept = b"" if call is None else call.body_digest + orjson.dumps([answer.closed, answer.opened, now])
     reply = lb.store.call(
@@ -163,11 +168,13 @@ def _reset(lb: Installation, board: Board, season: int, call: IdempotentCall | N
             lb.keys.kept(board_id),
             *lb.keys.standings(board_id, f"s{season}"),
         ],
-        [season, season + 1, now, expires, kept, ANSWER_KEPT_MS, board.revision],
+        [season, season + 1, now, expires, kept, ANSWER_KEPT_MS, board.revision, "" if period else "look"],
     )
     match reply[0]:
         case b"stale":
             raise StaleError
+        case b"nothing":
+            raise Problem("no_season")
         case b"reset":
             lb.boards.forget(board_id)
             return answer

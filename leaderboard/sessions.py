@@ -12,6 +12,7 @@ from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem
 from leaderboard.model import DAY_MS
 from leaderboard.players import Profile, get_profile
+from leaderboard.store.client import after_write
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -91,7 +92,8 @@ def _open(lb: Installation, player: str, device_digest: str, display_name: str |
     )
     if reply[0] == b"erased":
         raise Problem("player_erased")
-    return SignedIn(token, get_profile(lb, player), expires, reply[0] == b"created")
+    with after_write():
+        return SignedIn(token, get_profile(lb, player), expires, reply[0] == b"created")
 
 
 def _session_field(token: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading standings. One round trip each, two among friends; every rank is exact.
+"""Reading standings. One round trip each (two among friends), once the board and period are known; ranks are exact.
 
 Each raises StaleError when the board is another by now: call them within `BoardCache.use`.
 """
@@ -6,12 +6,12 @@ Each raises StaleError when the board is another by now: call them within `Board
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from leaderboard.boards import Snapshot, StaleError
+from leaderboard.boards import TRIES, Snapshot, StaleError, keeps_changing
 from leaderboard.cursors import Cursor, Direction
 from leaderboard.entries import Place, place_of, read_entry, result_of
 from leaderboard.errors import Problem
@@ -110,23 +110,33 @@ def find_entry(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, pla
 
 
 def find_player_entries(
-    lb: Installation, snapshots: Iterable[Snapshot], player: str, now_ms: int
+    lb: Installation, snapshots: Sequence[Snapshot], may_read: Callable[[Board], bool], player: str, now_ms: int
 ) -> list[tuple[Board, Occurrence, Entry, int]]:
     """A player's entries in the current occurrence of every period of some boards, with their totals."""
-    places = [
-        (snapshot, current_occurrence(snapshot, period, now_ms))
-        for snapshot in snapshots
-        for period in snapshot.board.periods
-    ]
-    if not places:
-        return []
-    replies = lb.store.ask_many([lookup_call(lb, *place, [player]) for place in places])
-    rows = []
-    for (snapshot, occurrence), reply in zip(places, replies, strict=True):
-        found = _found(snapshot.board, [player], current(reply))
-        if found.entries[0] is not None:
-            rows.append((snapshot.board, occurrence, found.entries[0], found.total))
-    return rows
+    rows: dict[str, list[tuple[Board, Occurrence, Entry, int]]] = {snapshot.board.id: [] for snapshot in snapshots}
+    waiting = snapshots
+    for _ in range(TRIES):
+        places = [
+            (snapshot, current_occurrence(snapshot, period, now_ms))
+            for snapshot in waiting
+            if may_read(snapshot.board)
+            for period in snapshot.board.periods
+        ]
+        replies = lb.store.ask_many([lookup_call(lb, *place, [player]) for place in places]) if places else []
+        stale: set[str] = set()
+        for (snapshot, occurrence), reply in zip(places, replies, strict=True):
+            board = snapshot.board
+            if reply[0] == b"stale":
+                stale.add(board.id)
+                rows[board.id].clear()
+                continue
+            found = _found(board, [player], reply)
+            if found.entries[0] is not None and board.id not in stale:
+                rows[board.id].append((board, occurrence, found.entries[0], found.total))
+        if not stale:
+            return [row for of_board in rows.values() for row in of_board]
+        waiting = lb.boards.reload_many(sorted(stale))
+    raise keeps_changing()
 
 
 def page_of_friends(

@@ -12,7 +12,7 @@ from leaderboard import periods
 from leaderboard.boards import Snapshot
 from leaderboard.callers import Caller, Role
 from leaderboard.entries import score_of
-from leaderboard.errors import FieldError, Problem, invalid
+from leaderboard.errors import FieldError, Problem, invalid, pointer_to, unauthenticated
 from leaderboard.idempotency import IdempotentCall
 from leaderboard.model import (
     DAY_MS,
@@ -103,25 +103,24 @@ class Prepared:
     refusal: Problem | None = None
 
 
-def prepare(lb: Installation, caller: Caller, submission: Submission, since_s: float, ranks: bool) -> Prepared:
-    """Make the call of a submission, against the board as known; against the board as it is, before refusing it.
+def prepare(
+    lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot | None, ranks: bool
+) -> Prepared | Problem:
+    """Make the call of a submission to a board as known, None being one that does not exist; or say why not.
 
-    `since_s` (monotonic): what was read after it is the board as it is. A refusal still becomes a call where there is a
-    session or an idempotency key: a bad session is to be told of that first, and a retry of what was applied before
-    must be told so, also when its week is over by now.
+    A refusal still becomes a call where there is a session or an idempotency key: a bad session is to be told of that
+    first, and a retry of what was applied before must be told so, also when its week is over by now. Raises 503.
     """
     try:
-        snapshot = lb.boards.known(submission.board)
-        try:
-            return _prepare_for(lb, caller, submission, snapshot, ranks)
-        except Problem:
-            if snapshot.read_at_s >= since_s:
-                raise
-            return _prepare_for(lb, caller, submission, lb.boards.reload(submission.board), ranks)
+        if snapshot is None:
+            raise Problem("board_not_found", f"there is no board {submission.board!r}")
+        return _prepare_for(lb, caller, submission, snapshot, ranks)
     except Problem as problem:
-        if problem.status >= 500 or not (caller.session or submission.repeatable):
+        if problem.status >= 500:
             raise
-        return _refused(lb, caller, submission, problem)
+        if not (caller.session or submission.repeatable):
+            return problem
+        return _refused(lb, caller, submission, snapshot, problem)
 
 
 def _prepare_for(lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot, ranks: bool) -> Prepared:
@@ -134,13 +133,10 @@ def _prepare_for(lb: Installation, caller: Caller, submission: Submission, snaps
     return prepare_call(lb, caller, submission, snapshot, board.policy.value, now, achieved, counts_in, ranks)
 
 
-def _refused(lb: Installation, caller: Caller, submission: Submission, problem: Problem) -> Prepared:
-    try:
-        snapshot = lb.boards.known(submission.board)
-    except Problem as missing:
-        if missing.status >= 500:
-            raise
-        snapshot = Snapshot(Board(submission.board), 0, 0, 0.0)
+def _refused(
+    lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot | None, problem: Problem
+) -> Prepared:
+    snapshot = snapshot or Snapshot(Board(submission.board), 0, 0, 0.0)
     now = lb.clock.now_ms()
     nothing = replace(submission, score=0, tiebreaks={}, metadata=b"")
     prepared = prepare_call(lb, caller, nothing, snapshot, "refused", now, now, [], ranks=False)
@@ -167,11 +163,11 @@ def _achieved_at(board: Board, caller: Caller, submission: Submission, now: int)
 def _check_expectation(expected: dict[str, str], current: dict[str, str]) -> None:
     for kind, period_id in expected.items():
         if kind not in current:
-            raise invalid(f"/expect/{kind}", "unknown_period", f"the board has no period {kind!r}")
+            raise invalid(pointer_to("expect", kind), "unknown_period", f"the board has no period {kind[:64]!r}")
         if current[kind] != period_id:
             raise Problem(
                 "period_over",
-                f"this would count in {current[kind]}, not in {period_id}",
+                f"this would count in {current[kind]}, not in {period_id[:64]}",
                 extra={"current": current},
             )
 
@@ -224,9 +220,9 @@ def _tiebreaks(board: Board, given: dict[str, int]) -> list[int]:
     known = {tiebreak.name for tiebreak in board.tiebreaks}
     for name, value in given.items():
         if name not in known:
-            raise invalid(f"/tiebreaks/{name}", "unknown_tiebreak", f"the board has no tiebreak {name!r}")
+            raise invalid(pointer_to("tiebreaks", name), "unknown_tiebreak", f"the board has no tiebreak {name[:64]!r}")
         if abs(value) > SCORE_LIMIT:
-            raise invalid(f"/tiebreaks/{name}", "score_range", "the tiebreak is beyond the limit of 10^15 - 1")
+            raise invalid(pointer_to("tiebreaks", name), "score_range", "the tiebreak is beyond the limit of 10^15 - 1")
     return [given.get(tiebreak.name, 0) * tiebreak.order.sign for tiebreak in board.tiebreaks]
 
 
@@ -265,13 +261,14 @@ def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
             error = FieldError(pointer, "score_range", "the sum would be beyond the limit of 10^15 - 1")
             return Problem("score_out_of_range", errors=(error,))
         case b"unauthenticated":
-            return Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+            return unauthenticated()
     codes = {b"erased": "player_erased", b"reused": "idempotency_key_reused", b"maintenance": "maintenance"}
     return Problem(codes[reply[0]], retry_after_s=30 if reply[0] == b"maintenance" else None)
 
 
 def read_repeats(lb: Installation, repeats: Sequence[tuple[Prepared, list[Any]]], ranks: bool) -> list[Result]:
-    """The outcomes of the first time, in the periods they counted in then, with ranks as they are now.
+    """The outcomes of the first time, in the occurrences that were current then of the periods that the board has now,
+    with ranks as they are now.
 
     One round trip for all of them. `repeats` are submissions with their `repeat` replies. Raises StaleError.
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from leaderboard.boards import TRIES, StaleError, keeps_changing
 from leaderboard.callers import Caller
 from leaderboard.errors import Problem
-from leaderboard.store.client import RETRY_AFTER_S
+from leaderboard.store.client import unavailable
 from leaderboard.submission import Prepared, Result, Submission, prepare, read_repeats, read_reply
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ PIPELINE = 250
 
 
 def submit(lb: Installation, caller: Caller, submission: Submission, *, ranks: bool = True) -> Result:
-    """Apply one submission. Costs one round trip; a second one after the board changed, or for a repeat.
+    """Apply one submission. Costs one round trip; two more after the board changed, one more for a repeat.
 
     Raises Problem: board_not_found, board_frozen, board_archived, maintenance, forbidden, unauthenticated,
     player_erased, period_over, rate_limited, score_out_of_range, idempotency_key_reused, a 422 for a field;
@@ -44,7 +44,7 @@ def submit_many(
     for first in range(0, len(submissions), PIPELINE):
         together = {i: submissions[i] for i in range(first, min(first + PIPELINE, len(submissions)))}
         if any(_is_away(result) for result in results.values()):
-            results |= dict.fromkeys(together, Problem("store_unavailable", retry_after_s=RETRY_AFTER_S))
+            results |= dict.fromkeys(together, unavailable())
         else:
             results |= _submit_together(lb, caller, together, ranks)
     failures = [result for result in results.values() if isinstance(result, Problem) and result.status >= 500]
@@ -62,8 +62,9 @@ def _submit_together(
     for _ in range(TRIES):
         try:
             stale = _submit_once(lb, caller, waiting, since_s, ranks, results)
-            for board in {submission.board for submission in stale.values()}:
-                _reload(lb, board)
+            if stale:
+                # One that was deleted meanwhile is forgotten, and not found in the next round.
+                lb.boards.reload_many(sorted({submission.board for submission in stale.values()}))
         except Problem as problem:
             return results | dict.fromkeys([i for i in waiting if i not in results], problem)
         if not stale:
@@ -85,13 +86,11 @@ def _submit_once(
     A Problem means that the store went away: what is not in `results` has it.
     """
     prepared: dict[int, Prepared] = {}
-    for i, submission in submissions.items():
-        try:
-            prepared[i] = prepare(lb, caller, submission, since_s, ranks)
-        except Problem as problem:
-            if _is_away(problem):
-                raise
-            results[i] = problem
+    for i, item in _prepare_all(lb, caller, submissions, since_s, ranks).items():
+        if isinstance(item, Problem):
+            results[i] = item
+        else:
+            prepared[i] = item
     replies = lb.store.call_each([item.call for item in prepared.values()]) if prepared else []
     stale: dict[int, Submission] = {}
     repeats: dict[int, tuple[Prepared, list[Any]]] = {}
@@ -112,14 +111,29 @@ def _submit_once(
     return stale
 
 
+def _prepare_all(
+    lb: Installation, caller: Caller, submissions: dict[int, Submission], since_s: float, ranks: bool
+) -> dict[int, Prepared | Problem]:
+    """Make the calls: all of a board against one snapshot, or a later one could overtake an earlier one that is stale.
+
+    `since_s` (monotonic): a refusal by what was read before it is not believed, but tried on the board as it is.
+    """
+    snapshots = lb.boards.known_many({submission.board for submission in submissions.values()})
+    prepared: dict[int, Prepared | Problem] = {}
+    doubtful: set[str] = set()
+    for i, submission in submissions.items():
+        snapshot = snapshots.get(submission.board)
+        prepared[i] = item = prepare(lb, caller, submission, snapshot, ranks)
+        refused = isinstance(item, Problem) or item.refusal is not None
+        if refused and snapshot is not None and snapshot.read_at_s < since_s:
+            doubtful.add(submission.board)
+    if doubtful:
+        now = {snapshot.board.id: snapshot for snapshot in lb.boards.reload_many(sorted(doubtful))}
+        for i, submission in submissions.items():
+            if submission.board in doubtful:
+                prepared[i] = prepare(lb, caller, submission, now.get(submission.board), ranks)
+    return prepared
+
+
 def _is_away(result: Result | Problem) -> bool:
     return isinstance(result, Problem) and result.code in ("store_unavailable", "outcome_unknown")
-
-
-def _reload(lb: Installation, board: str) -> None:
-    try:
-        lb.boards.reload(board)
-    except Problem as problem:
-        # Deleted meanwhile: the next attempt says so for each of its submissions.
-        if problem.code != "board_not_found":
-            raise

@@ -21,6 +21,7 @@ from leaderboard.credentials import ROLES, IssuedKey, Key
 from leaderboard.definitions import to_definition
 from leaderboard.errors import Problem
 from leaderboard.model import Occurrence, Period
+from leaderboard.store.client import after_write
 from leaderboard.submission import Submission
 
 blueprint = Blueprint("admin", __name__, url_prefix="/v1/admin")
@@ -34,7 +35,7 @@ blueprint = Blueprint("admin", __name__, url_prefix="/v1/admin")
 def get_board_definition(request: Request, board: str) -> Response:
     """A board's whole definition, rules included."""
     snapshot = request.lb.boards.fresh(board)
-    return _show_definition(request, board, 200, snapshot)
+    return _show_definition(request, 200, snapshot)
 
 
 @blueprint.put("/boards/<board:board>")
@@ -59,8 +60,9 @@ def put_board(request: Request, board: str) -> Response:
     )
     if request.query["dry_run"]:
         return answer(_show_changes(defined))
-    snapshot = request.lb.boards.fresh(board)
-    return _show_definition(request, board, 200 if defined.before else 201, snapshot)
+    with after_write():
+        snapshot = request.lb.boards.reload(board)
+    return _show_definition(request, 200 if defined.before else 201, snapshot)
 
 
 @blueprint.delete("/boards/<board:board>")
@@ -135,13 +137,19 @@ def put_entry(request: Request, board: str, player: str) -> Response:
         board, player, body["score"], body["tiebreaks"], body.get("metadata", b""), body.get("achieved_at")
     )
 
-    def correct(snapshot: Snapshot) -> dict[str, Any]:
+    def correct(snapshot: Snapshot) -> Occurrence:
         period, occurrence = _find(request, snapshot)
         corrections.correct_entry(request.lb, snapshot, period, occurrence, submission)
+        return occurrence
+
+    def read(snapshot: Snapshot) -> dict[str, Any]:
         found = standings.find_entry(request.lb, snapshot, occurrence, player)
         return show_found(snapshot.board, occurrence, *found)
 
-    return answer(request.lb.boards.use(board, correct))
+    # Apart, as `use` repeats what it is given when the board changes meanwhile.
+    occurrence = request.lb.boards.use(board, correct)
+    with after_write():
+        return answer(request.lb.boards.use(board, read))
 
 
 @blueprint.delete("/boards/<board:board>/entries/<player:player>")
@@ -251,7 +259,7 @@ def _expected_revision() -> int | None:
     return int(match[1])
 
 
-def _show_definition(request: Request, board: str, status: int, snapshot: Snapshot) -> Response:
+def _show_definition(request: Request, status: int, snapshot: Snapshot) -> Response:
     return answer(show_board(snapshot, request.lb.clock.now_ms(), rules=True), status)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from hashlib import blake2b
@@ -15,7 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from leaderboard.api.json_body import dump_json, parse_json
 from leaderboard.callers import ANYONE, Caller, Role
-from leaderboard.errors import FieldError, Problem
+from leaderboard.errors import FieldError, Problem, pointer_to, unauthenticated
 from leaderboard.idempotency import IdempotentCall, idempotent_call
 from leaderboard.installation import Installation
 from leaderboard.sessions import caller_of, check_token
@@ -66,6 +67,15 @@ class Request:
             return self.caller.player
         return named
 
+    @contextmanager
+    def session_first(self) -> Iterator[None]:
+        """For calls that leave the session to the store: who has none is told of that, not of what is wrong here."""
+        try:
+            yield
+        except Problem:
+            identify(self.lb)
+            raise
+
     def idempotent(self, route: str) -> IdempotentCall | None:
         key = idempotency_key()
         return idempotent_call(self.caller, route, key, self.body) if key else None
@@ -101,14 +111,9 @@ def operation(
             caller = identify(lb, session_in_call)
             if not (owner and caller.role is Role.PLAYER):
                 caller.require(role)
-            try:
+            with Request(lb, caller).session_first() if session_in_call else nullcontext():
                 values = _read_query(query_schema, defaults)
                 data = _read_body(body_schema, body_limit)
-            except Problem:
-                if session_in_call:
-                    # Who has no session is told of that, not of what is wrong with the rest.
-                    identify(lb)
-                raise
             return view(Request(lb, caller, data, values), **path)
 
         summary, _, description = (view.__doc__ or "").strip().partition("\n")
@@ -135,7 +140,7 @@ def identify(lb: Installation, session_in_call: bool = False) -> Caller:
         else:
             caller = lb.credentials.check(credential)
     if caller is None:
-        raise Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+        raise unauthenticated()
     g.caller = caller
     return caller
 
@@ -246,7 +251,7 @@ def field_errors(messages: Any, pointer: str) -> Iterator[FieldError]:
     """Flatten marshmallow's nested messages; a message may say its own code before a colon."""
     if isinstance(messages, dict):
         for name, inner in messages.items():
-            at = pointer if name == "_schema" else f"{pointer}{str(name).replace('~', '~0').replace('/', '~1')}/"
+            at = pointer if name == "_schema" else f"{pointer}{pointer_to(str(name))[1:]}/"
             yield from field_errors(inner, at)
         return
     for message in messages if isinstance(messages, list) else [messages]:

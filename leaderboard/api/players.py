@@ -12,6 +12,7 @@ from leaderboard.api.shapes import show_entry, show_place, show_profile
 from leaderboard.callers import Role
 from leaderboard.cursors import read_id_cursor, write_id_cursor
 from leaderboard.errors import Problem
+from leaderboard.store.client import after_write
 
 blueprint = Blueprint("players", __name__, url_prefix="/v1")
 
@@ -84,7 +85,8 @@ def put_player(request: Request, player: str) -> Response:
     player = request.player(player)
     fields = dict.fromkeys(players.FIELDS) | request.body
     created = players.write_profile(request.lb, player, _normal(fields), create=True)
-    profile = players.get_profile(request.lb, player)
+    with after_write():
+        profile = players.get_profile(request.lb, player)
     return answer(show_profile(profile, private=True), 201 if created else 200)
 
 
@@ -109,7 +111,8 @@ def patch_player(request: Request, player: str) -> Response:
         if foreign:
             raise Problem("forbidden", f"{', '.join(foreign)}: servers set this")
     players.write_profile(request.lb, player, _normal(request.body), create=False)
-    return answer(show_profile(players.get_profile(request.lb, player), private=True))
+    with after_write():
+        return answer(show_profile(players.get_profile(request.lb, player), private=True))
 
 
 @blueprint.delete("/players/<player:player>")
@@ -148,8 +151,7 @@ def list_player_entries(request: Request, player: str) -> Response:
     list_name = f"/players/{player}/entries"
     after = read_id_cursor(list_name, request.query.get("cursor"))
     snapshots, last = boards.list_boards(lb, request.query["limit"], after, None)
-    readable = [snapshot for snapshot in snapshots if request.caller.may_read(snapshot.board)]
-    rows = standings.find_player_entries(lb, readable, player, lb.clock.now_ms())
+    rows = standings.find_player_entries(lb, snapshots, request.caller.may_read, player, lb.clock.now_ms())
     return answer(
         {
             "entries": [

@@ -186,28 +186,28 @@ def get_distribution(request: Request, board: str) -> Response:
 )
 def list_periods(request: Request, board: str) -> Response:
     """The occurrences of a period that are kept, newest first."""
-    snapshot = request.lb.boards.fresh(board)
-    request.caller.require_reader(snapshot.board)
-    kind: PeriodKind = request.query.get("period", snapshot.board.default_period)
-    after = read_id_cursor(f"{board}/periods/{kind}", request.query.get("cursor"))
-    rows = seasons.list_occurrences(request.lb, snapshot, kind, request.lb.clock.now_ms())
-    if after is not None:
-        ids = [occurrence.id for occurrence, _, _ in rows]
-        rows = rows[ids.index(after) + 1 :] if after in ids else []
-    limit = request.query["limit"]
-    shown = [
-        {"period_id": occurrence.id} | show_bounds(occurrence, state) | {"total": total}
-        for occurrence, state, total in rows[:limit]
-    ]
-    last = rows[limit - 1][0].id if len(rows) > limit else None
-    return answer(
-        {
+
+    def read(snapshot: Snapshot) -> dict[str, Any]:
+        request.caller.require_reader(snapshot.board)
+        kind: PeriodKind = request.query.get("period", snapshot.board.default_period)
+        list_name, limit = f"{board}/periods/{kind}", request.query["limit"]
+        after = read_id_cursor(list_name, request.query.get("cursor"))
+        rows = seasons.list_occurrences(request.lb, snapshot, kind, request.lb.clock.now_ms())
+        if after is not None:
+            ids = [occurrence.id for occurrence, _, _ in rows]
+            rows = rows[ids.index(after) + 1 :] if after in ids else []
+        last = rows[limit - 1][0].id if len(rows) > limit else None
+        return {
             "board": board,
             "period": kind.value,
-            "periods": shown,
-            "next_cursor": write_id_cursor(f"{board}/periods/{kind}", last) if last else None,
+            "periods": [
+                {"period_id": occurrence.id} | show_bounds(occurrence, state) | {"total": total}
+                for occurrence, state, total in rows[:limit]
+            ],
+            "next_cursor": write_id_cursor(list_name, last) if last else None,
         }
-    )
+
+    return answer(request.lb.boards.use(board, read))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +240,11 @@ def _find(request: Request, snapshot: Snapshot) -> Asked:
 
 
 def _pinned_cursor(list_name: str, query: dict[str, Any]) -> Cursor | None:
-    """The query's cursor; it decides the period id, which a query may repeat but not contradict."""
+    """The query's cursor. It decides the period id: a client may keep its `current`, but not name another one."""
     if "cursor" not in query:
         return None
     cursor = read_cursor(list_name, query["cursor"])
-    if query.get("period_id", cursor.period_id) != cursor.period_id:
+    if query.get("period_id") not in (None, "current", "previous", cursor.period_id):
         raise invalid("?period_id", "exclusive", "the cursor is of another period id")
     query["period_id"] = cursor.period_id
     return cursor

@@ -53,8 +53,10 @@ def submit_score(request: Request, board: str) -> Response:
     better one stays.
     """
     body, ranks = request.body, request.query["ranks"]
-    player = _submitter(request, body.get("player"))
-    submission = _submission(board, player, body, request.idempotent(f"submit:{board}:{player}"))
+    with request.session_first():
+        player = _submitter(request, body.get("player"))
+        repeatable = request.idempotent(f"submit:{board}:{player}")
+    submission = _submission(board, player, body, repeatable)
     result = submissions.submit(request.lb, request.caller, submission, ranks=ranks)
     headers = rate_headers(result.rate) if result.rate else {}
     if result.replayed:

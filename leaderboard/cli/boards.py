@@ -70,7 +70,9 @@ def read_definitions(file: Path) -> dict[str, dict[str, Any]]:
     try:
         text = file.read_text("utf-8")
         data = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+        # TOML has instants and infinities, which a definition cannot hold.
+        json.dumps(data, allow_nan=False)
+    except (OSError, ValueError, TypeError) as error:
         raise ApplyError(f"{file}: {error}") from error
     tables = [data, data.get("defaults", {}), data.get("boards", {})] if isinstance(data, dict) else [data]
     if all(isinstance(table, dict) for table in tables):
@@ -99,9 +101,9 @@ def _show_change(http: Any, board: str, definition: dict[str, Any]) -> bool:
     """Print what defining a board would change; False when it is refused."""
     response = http.put(f"/v1/admin/boards/{board}?dry_run=true", json=definition)
     if response.is_client_error and response.status_code not in (401, 403):
-        problem = response.json()
-        click.echo(f"! {board}: {problem['detail']}")
-        for error in problem.get("errors", []):
+        detail, errors = _problem(response)
+        click.echo(f"! {board}: {detail}")
+        for error in errors:
             click.echo(f"    {error['pointer']}: {error['detail']}")
         return False
     answer = _read(response)
@@ -118,9 +120,15 @@ def _short(value: Any) -> str:
 
 def _read(response: Any) -> Any:
     if response.is_error:
-        try:
-            detail = response.json()["detail"]
-        except (ValueError, KeyError):
-            detail = response.text[:200]
+        detail, _ = _problem(response)
         raise ApplyError(f"{response.request.method} {response.request.url}: {response.status_code} {detail}")
     return response.json()
+
+
+def _problem(response: Any) -> tuple[str, list[dict[str, str]]]:
+    """What a failure says, also when it is not the service that answers."""
+    try:
+        problem = response.json()
+        return problem["detail"], problem.get("errors", [])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status_code} {response.text[:200].strip()}", []

@@ -11,7 +11,8 @@ be sent" and "reply lost" into one error. So this drives its connections directl
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hiredis import pack_command
@@ -47,6 +48,17 @@ _CLOSING_REFUSALS = (BusyLoadingError, AuthenticationError)
 
 def unavailable(detail: str | None = None) -> Problem:
     return Problem("store_unavailable", detail, retry_after_s=RETRY_AFTER_S)
+
+
+@contextmanager
+def after_write() -> Iterator[None]:
+    """What is read here follows a write: when the store is away now, that must not be called undone."""
+    try:
+        yield
+    except Problem as problem:
+        if problem.code != "store_unavailable":
+            raise
+        raise Problem("outcome_unknown", retry_after_s=RETRY_AFTER_S) from problem
 
 
 class Store:

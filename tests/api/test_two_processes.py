@@ -195,3 +195,155 @@ def test_a_correction_cannot_be_of_the_future(api: Client) -> None:
     for instant in ("9999-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"):
         api.admin.put(path, {"score": 1, "reason": "x", "achieved_at": instant}, expect=422)
     assert api.table() == []
+
+
+def test_a_removal_is_of_the_season_that_runs(api: Client, other: Client) -> None:
+    """A process that has not heard of the reset must not take the closed season for the running one."""
+    api.define("main", periods=[{"kind": "season", "settle_delay_s": 0}])
+    api.submit("alice", 1)
+    assert other.table() == [(1, "alice", 1)]
+    api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
+    api.submit("alice", 2)
+    other.admin.delete("/v1/admin/boards/main/entries/alice?reason=x")
+    assert api.table(query="&period_id=s1") == [(1, "alice", 1)]
+    assert api.table() == []
+    problem = other.admin.delete("/v1/admin/boards/main/entries/alice?period_id=previous&reason=x", expect=409)
+    assert problem["code"] == "period_settled"
+
+
+def test_a_correction_is_made_once_though_the_board_changes_before_it_is_read(
+    api: Client, app: Flask, other: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.define("main")
+    api.submit("alice", 1)
+    between(monkeypatch, app, "lookup", lambda: other.admin.post("/v1/admin/boards/main/reset", {"season": "s1"}))
+    answer = api.admin.put("/v1/admin/boards/main/entries/alice", {"score": 7, "reason": "x"})
+    assert (answer["period_id"], answer["entry"]["score"]) == ("s1", 7)
+    assert api.table(query="&period_id=s1") == [(1, "alice", 7)]
+    assert api.table() == []
+
+
+@pytest.mark.parametrize("act", ["reset", "define", "delete"])
+def test_a_players_entries_are_read_of_boards_as_they_are(
+    api: Client, app: Flask, other: Client, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    for board in ("a", "b"):
+        api.define(board)
+        api.submit("alice", 1, board)
+    api.define("b", state="frozen")
+
+    def change() -> None:
+        if act == "reset":
+            other.admin.post("/v1/admin/boards/a/reset", {"season": "s1"})
+        elif act == "define":
+            other.define("a", title="New")
+        else:
+            other.define("a", state="archived")
+            other.admin.delete("/v1/admin/boards/a")
+
+    between(monkeypatch, app, "lookup", change)
+    rows = [(e["board"], e["period"]) for e in api.get("/v1/players/alice/entries")["entries"]]
+    of_a = {"reset": [("a", "weekly")], "define": [("a", "season"), ("a", "weekly")], "delete": []}
+    assert rows == [*of_a[act], ("b", "season"), ("b", "weekly")]
+
+
+def test_a_key_used_for_two_boards_is_reused_whatever_became_of_them(api: Client) -> None:
+    def batch(board: str, expect: int = 200) -> Any:
+        items = {"submissions": [{"board": board, "player": "alice", "score": 10}]}
+        return api.server.post("/v1/submissions/batch", items, key="k", expect=expect)
+
+    for board in ("x", "y"):
+        api.define(board, policy="sum")
+    api.define("y", policy="sum", state="archived")
+    api.admin.delete("/v1/admin/boards/y")
+    api.define("y", policy="sum")
+    assert batch("x")["applied"] == 1
+    assert batch("y")["results"][0]["error"]["code"] == "idempotency_key_reused"
+    assert batch("x")["applied"] == 1
+    assert api.table("x") == [(1, "alice", 10)]
+
+
+def test_a_batch_stays_in_order_when_a_definition_changes(api: Client, other: Client) -> None:
+    api.define("main", policy="latest")
+    other.submit("alice", 0)
+    api.define("main", policy="latest", title="New")
+    items = [
+        {"board": "main", "player": "alice", "score": 1},
+        {"board": "main", "player": "bob", "score": 1, "tiebreaks": {"nonsense": 1}},
+        {"board": "main", "player": "alice", "score": 2},
+    ]
+    assert other.server.post("/v1/submissions/batch", {"submissions": items})["failed"] == 1
+    assert api.table() == [(1, "alice", 2)]
+
+
+def test_a_missing_board_is_looked_for_once_in_a_batch(api: Client, raw: Any) -> None:
+    items = [{"board": "nope", "player": f"p{i}", "score": 1} for i in range(200)]
+    raw.config_resetstat()
+    answer = api.server.post("/v1/submissions/batch", {"submissions": items})
+    assert answer["failed"] == 200
+    assert raw.info("commandstats")["cmdstat_hmget"]["calls"] <= 2
+
+
+def test_an_erasure_that_is_finished_later_leaves_the_devices_new_player_alone(api: Client, raw: Any) -> None:
+    device = "d" * 32
+    first = api.post("/v1/sessions", {"device_id": device}, expect=201)["player"]["id"]
+    # As it stands when the erasure was cut off after the device was forgotten.
+    raw.hset(f"lb:{{0}}:player:{first}", "state", "erasing")
+    raw.delete(*raw.scan_iter("lb:device:*"))
+    second = api.post("/v1/sessions", {"device_id": device}, expect=201)["player"]["id"]
+    api.server.delete(f"/v1/players/{first}")
+    assert api.post("/v1/sessions", {"device_id": device}, expect=201)["player"]["id"] == second != first
+
+
+def test_the_answer_to_a_reset_is_kept_for_its_board_only(api: Client) -> None:
+    def reset(expect: int = 200) -> Any:
+        return api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"}, key="k", expect=expect)
+
+    api.define("main", periods=[{"kind": "season"}, {"kind": "alltime"}])
+    assert reset()["opened"] == "s2"
+    api.define("main", periods=[{"kind": "alltime"}])
+    assert reset()["opened"] == "s2"
+    assert api.admin.post("/v1/admin/boards/main/reset", {"season": "s2"}, expect=409)["code"] == "no_season"
+    api.define("main", periods=[{"kind": "alltime"}], state="archived")
+    api.admin.delete("/v1/admin/boards/main")
+    api.define("main")
+    assert reset()["opened"] == "s2"
+    assert api.get("/v1/boards/main")["current"][0]["period_id"] == "s2"
+
+
+def test_periods_are_shown_by_the_board_as_it_is(api: Client, other: Client) -> None:
+    api.define("main")
+    assert other.get("/v1/boards/main/periods")["periods"][0]["period_id"] == "s1"
+    api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
+    assert [p["state"] for p in other.get("/v1/boards/main/periods")["periods"]] == ["open", "closing"]
+    api.define("main", reads="servers")
+    other.get("/v1/boards/main/periods", expect=401)
+
+
+def test_a_client_may_keep_its_query_beside_a_cursor(api: Client) -> None:
+    api.define("main")
+    for player in ("a", "b"):
+        api.submit(player, 1)
+    path = "/v1/boards/main/standings?period=weekly&period_id=current&limit=1"
+    page = api.get(path)
+    assert api.get(f"{path}&cursor={page['next_cursor']}")["entries"][0]["player"]["id"] == "b"
+
+
+def test_metadata_that_python_calls_equal_is_another(api: Client) -> None:
+    api.define("main", metadata={"on": 1})
+    assert api.define("main", metadata={"on": True})["metadata"]["on"] is True
+
+
+def test_a_fast_rate_has_its_burst_and_no_more(api: Client) -> None:
+    api.define("main", rules={"rate": {"burst": 2, "per_s": 100_000}})
+    response = api.player("alice").call("POST", "/v1/boards/main/submissions", {"score": 1})
+    assert response.headers["RateLimit"].startswith('"submissions";r=1;')
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"), [({"score": 1, "player": "bob"}, {}), ({"score": 1}, {"Idempotency-Key": "a b"})]
+)
+def test_a_bad_session_is_told_of_that_first(api: Client, body: Any, headers: dict[str, str]) -> None:
+    api.define("main")
+    nobody = Client(api.http, "lb1.alice.nonsense")
+    assert nobody.call("POST", "/v1/boards/main/submissions", body, headers).status_code == 401

@@ -54,25 +54,28 @@ register('delete_board', delete_board, {'allow-oom'})
 --   keys   1 gate · 2 seasons · 3 kept answer · 4 kept standings · then the keys of the old standings
 --   args   1 the season to close · 2 the next · 3 now_ms · 4 expires_at_ms of the old standings, '' for never
 --          5 the answer to keep for this Idempotency-Key, '' without one · 6 how long to keep it, ms
---          7 revision
---   reply  {"stale"} · {"reset"} · {"repeat", answer} · {"not_current", season} · {"deleted"}
+--          7 revision · 8 "look" only for a kept answer
+--   reply  {"nothing"} · {"stale"} · {"reset"} · {"repeat", answer} · {"not_current", season} · {"deleted"}
 --   cost   O(1)
 local function reset(keys, args)
+  local gate = read_gate(keys[1])
   if args[5] ~= '' then
     local answer = redis.call('GET', keys[3])
-    if answer then return {'repeat', answer} end
+    -- What was answered about a board of this id that was deleted since is no answer about this one.
+    local epoch = (gate[4] or '') .. ';'
+    if answer and string.sub(answer, 1, #epoch) == epoch then return {'repeat', string.sub(answer, #epoch + 1)} end
   end
-  local gate = redis.call('HMGET', keys[1], 'season', 'state', 'revision')
-  if not gate[1] or gate[2] == 'deleted' then return {'deleted'} end
-  if gate[1] ~= args[1] then return {'not_current', gate[1]} end
-  if gate[3] ~= args[7] then return {'stale'} end
+  if args[8] == 'look' then return {'nothing'} end
+  if not gate[2] or gate[3] == 'deleted' then return {'deleted'} end
+  if gate[2] ~= args[1] then return {'not_current', gate[2]} end
+  if gate[1] ~= args[7] then return {'stale'} end
   redis.call('HSET', keys[1], 'season', args[2], 'season_at', args[3])
   redis.call('HSET', keys[2], args[2], args[3])
   if args[4] ~= '' then
     redis.call('ZADD', keys[4], 'XX', args[4], 's' .. args[1])
     for i = 5, #keys do redis.call('PEXPIREAT', keys[i], args[4]) end
   end
-  if args[5] ~= '' then redis.call('SET', keys[3], args[5], 'PX', args[6]) end
+  if args[5] ~= '' then redis.call('SET', keys[3], gate[4] .. ';' .. args[5], 'PX', args[6]) end
   return {'reset'}
 end
 register('reset', reset, {})

@@ -96,6 +96,17 @@ local function begin_erasure(keys, args)
 end
 register('begin_erasure', begin_erasure, {'allow-oom'})
 
+-- drop_device: forget whose a device is, if it is still this player's: after an erasure that was cut off, it may have
+-- signed in again and be another's by now.
+--   keys   1 device
+--   args   1 player
+--   reply  1 when it was dropped, else 0
+local function drop_device(keys, args)
+  if redis.call('GET', keys[1]) ~= args[1] then return 0 end
+  return redis.call('DEL', keys[1])
+end
+register('drop_device', drop_device, {'allow-oom'})
+
 -- finish_erasure: leave only a mark that refuses the id for a while.
 --   keys   1 player hash · then keys to drop
 --   args   1 expires_at_ms of the mark

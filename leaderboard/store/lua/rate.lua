@@ -8,12 +8,12 @@ local function check_rate(rate_key, now, interval_ms, burst)
   -- A rule that was loosened meanwhile counts at once.
   local arrival = math.min(math.max(tonumber(redis.call('GET', rate_key) or now), now), latest)
   local after = arrival + interval_ms
-  -- Half a millisecond of grace: sums of fractions of a millisecond are not exact.
-  local room = latest - after + 0.5
+  -- A little grace: sums of fractions of a millisecond are not exact.
+  local room = latest - after + math.min(0.5, interval_ms / 2)
   if room < 0 then
     return false, arrival, {left = 0, reset_ms = math.ceil(arrival - now), retry_ms = math.ceil(-room)}
   end
-  return true, after, {left = math.floor(room / interval_ms), reset_ms = math.ceil(after - now), retry_ms = 0}
+  return true, after, {left = math.min(burst - 1, math.floor(room / interval_ms)), reset_ms = math.ceil(after - now), retry_ms = 0}
 end
 
 local function spend_rate(rate_key, now, after)

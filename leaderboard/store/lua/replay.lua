@@ -20,8 +20,9 @@ local function replay_refuses(replay_key, digest, now, epoch)
     if string.sub(records, at, at + 9) == key then
       local changed, high, low, season, board = struct.unpack('>I1I2I4I3I2', records, at + 16)
       local happened = high * 4294967296 + low
-      if now - happened > REPLAY_MS or board ~= epoch % 65536 then return nil end
+      if now - happened > REPLAY_MS then return nil end
       if string.sub(records, at + 10, at + 15) ~= string.sub(digest, 11, 16) then return {'reused'} end
+      if board ~= epoch % 65536 then return nil end
       return {'repeat', changed, happened, season}
     end
   end

@@ -174,12 +174,13 @@ register('submit', submit, {})
 
 -- remove_entries: take a player out of the given standings.
 --   keys   1 gate · then per standings: order, entries, distinct
---   args   1 player · 2 number of tiebreaks · 3 revision
---   reply  {"removed", how many} · {"stale"}: entries can only be read by the definition they were written by
+--   args   1 player · 2 number of tiebreaks · 3 revision · 4 season
+--   reply  {"removed", how many} · {"stale"}: entries can only be read by the definition they were written by,
+--          and what the caller takes for the running season may be a closed one
 --   cost   O(S log N)
 local function remove_entries(keys, args)
   local player, tiebreaks, removed = args[1], tonumber(args[2]), 0
-  if read_gate(keys[1])[1] ~= args[3] then return {'stale'} end
+  if is_stale(read_gate(keys[1]), args[3], args[4]) then return {'stale'} end
   for i = 1, (#keys - 1) / 3 do
     local standings = standings_at(keys, 2, i)
     local bytes = redis.call('HGET', standings.entries, player)
