@@ -10,6 +10,9 @@ from leaderboard.store.client import Store
 #: The data layout of `leaderboard.keys`; a store with another one is refused.
 SCHEMA = b"1"
 
+#: How many partitions the players are split into; fixed when a store is first used.
+PARTITIONS = b"1"
+
 __all__ = ["Store", "check_store", "connect_store"]
 
 
@@ -37,13 +40,11 @@ def check_store(store: Store, keys: Keys) -> None:
     schema, partitions = store.read(("HMGET", keys.store, "schema", "partitions"))[0]
     if schema is None:
         # Only an empty store is written to: a full one may still be read, and is ready for that.
-        store.write("HSETNX", keys.store, "schema", SCHEMA)
-        store.write("HSETNX", keys.store, "partitions", "1")
-        schema, partitions = store.read(("HMGET", keys.store, "schema", "partitions"))[0]
-    if schema != SCHEMA or partitions != b"1":
+        schema, partitions = store.call("claim_store", [keys.store], [SCHEMA, PARTITIONS])
+    if (schema, partitions) != (SCHEMA, PARTITIONS):
         raise SettingError(
             f"the store holds data of schema {schema.decode()} in {partitions.decode()} partitions; "
-            f"this version uses schema {SCHEMA.decode()} in 1"
+            f"this version uses schema {SCHEMA.decode()} in {PARTITIONS.decode()}"
         )
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 
 #: Each file may use what the files before it define.
-FILES = ("prelude", "order", "entry", "gate", "rate", "replay", "submit", "standings", "board", "player")
+FILES = ("prelude", "order", "entry", "gate", "rate", "replay", "submit", "standings", "board", "player", "claim")
 
 
 @dataclass(frozen=True, slots=True)
