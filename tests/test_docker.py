@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,16 +20,10 @@ from leaderboard import create_app
 from leaderboard.settings import Settings
 from leaderboard.store.engine import find_engine
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
+from tests.live import WITHIN_S, eventually, free_port
 
 DOCKER = Path(__file__).parent.parent / "docker"
 PASSWORD = "0a1b2c3d-store-password"
-WITHIN_S = 30.0
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def connect(port: int, user: str, password: str | None) -> redis.Redis:
@@ -60,15 +51,15 @@ def store_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             [shell, flags, script], env=os.environ | {"STORE_PASSWORD": PASSWORD, "LC_ALL": "C"}, stdout=log, stderr=log
         )
     with connect(port, "auditor", None) as auditor:
-        deadline = time.monotonic() + WITHIN_S
-        while True:
+
+        def answers() -> bool:
+            assert process.poll() is None, (folder / "store.log").read_text()
             try:
-                auditor.ping()
-                break
+                return bool(auditor.ping())
             except redis.ConnectionError:
-                assert process.poll() is None, (folder / "store.log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+                return False
+
+        eventually(answers, "the store answers")
     yield port
     process.terminate()
     process.wait(WITHIN_S)
@@ -179,11 +170,12 @@ def test_the_image_starts_the_service_and_knows_whether_it_is_healthy(settings: 
         # In an empty directory that it does not write to.
         service = subprocess.Popen(start, cwd=tmp_path, env=os.environ | variables, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + WITHIN_S
-        while subprocess.run([sys.executable, "-c", check], capture_output=True, check=False).returncode:
+
+        def is_healthy() -> bool:
             assert service.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.1)
+            return subprocess.run([sys.executable, "-c", check], capture_output=True, check=False).returncode == 0
+
+        eventually(is_healthy, "the container's health check passes")
         assert [file.name for file in tmp_path.iterdir()] == ["log"]
     finally:
         service.terminate()

@@ -10,8 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,13 +26,7 @@ from leaderboard.settings import Settings
 from leaderboard.store import directory_lock
 from leaderboard.store.embedded import EmbeddedStore
 from leaderboard.store.engine import Engine, find_engine, identify
-
-
-def eventually(holds: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        time.sleep(0.02)
+from tests.live import eventually
 
 
 def runs(pid: int) -> bool:

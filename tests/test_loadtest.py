@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.client import ADMIN_KEY, SERVER_KEY
+from tests.live import WITHIN_S, Live
 
 ROOT = Path(__file__).parent.parent
-WITHIN_S = 60.0
 
 #: Every kind of request that the mix makes in ten seconds, whatever the dice say.
 EXPECTED = {
@@ -28,45 +24,10 @@ EXPECTED = {
 
 
 @pytest.fixture
-def service(store_url: str, tmp_path: Path) -> Iterator[str]:
+def service(store_url: str) -> Iterator[str]:
     """The address of two workers, as deployed: what one knows of a board, the other must find out."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    variables = {
-        "LEADERBOARD_REDIS_URL": store_url,
-        "LEADERBOARD_NAMESPACE": "load",
-        "LEADERBOARD_ADMIN_KEY": ADMIN_KEY,
-        "LEADERBOARD_SERVER_KEY": SERVER_KEY,
-        "WEB_CONCURRENCY": "2",
-    }
-    command = ["-m", "gunicorn", "-c", "python:leaderboard.gunicorn_conf", "-b", f"127.0.0.1:{port}"]
-    with (tmp_path / "service.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command, "leaderboard:create_app()"],
-            cwd=ROOT,
-            env=os.environ | variables,
-            stdout=log,
-            stderr=log,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + WITHIN_S
-        while not is_ready(url):
-            assert process.poll() is None, (tmp_path / "service.log").read_text()
-            assert time.monotonic() < deadline, (tmp_path / "service.log").read_text()
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(WITHIN_S)
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
+    with Live(store_url, workers=2, namespace="load") as live:
+        yield live.ready().url
 
 
 def locust(url: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
