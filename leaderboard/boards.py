@@ -163,7 +163,7 @@ def define_board(
             if must_be_empty and lb.store.read(("EXISTS", *must_be_empty))[0]:
                 raise _has_entries(fixed)
             return Defined(after, before)
-        reply = lb.store.call(
+        reply = lb.store.change(
             "define_board",
             [*_board_keys(lb.keys, board.id), *must_be_empty, *obsolete],
             [
@@ -205,8 +205,10 @@ def delete_board(lb: Installation, board_id: str, *, expected_revision: int | No
             raise Problem("board_not_archived", "archive the board first: PUT it with state archived")
         kept = kept_periods(lb, board_id)
         keys = [key for period_id in kept for key in lb.keys.standings(board_id, period_id)]
-        reply = lb.store.call(
-            "delete_board", [*_board_keys(lb.keys, board_id), *keys], [board_id, revision, revision + 1, len(kept)]
+        reply = lb.store.change(
+            "delete_board",
+            [*_board_keys(lb.keys, board_id), *keys],
+            [board_id, revision, revision + 1, len(kept), lb.clock.now_ms()],
         )
         lb.boards.forget(board_id)
         if reply[0] == b"deleted":

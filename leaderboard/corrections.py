@@ -5,6 +5,7 @@ Both raise period_settled for standings that are final, and StaleError: call the
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from leaderboard import periods
@@ -32,7 +33,7 @@ def correct_entry(
         raise invalid("/achieved_at", "in_future", "achieved_at is in the future, or before any calendar")
     counts_in = [(period, occurrence)]
     prepared = prepare_call(lb, _ADMIN, submission, snapshot, "correct", now, achieved, counts_in, ranks=False)
-    reply = lb.store.call(*prepared.call)
+    reply = lb.store.change(*prepared.call)
     if reply[0] == b"stale":
         raise StaleError
     result = read_reply(prepared, reply)
@@ -47,12 +48,26 @@ def remove_entry(lb: Installation, snapshot: Snapshot, period: Period, occurrenc
         raise Problem("entry_not_found")
 
 
-def remove_from(lb: Installation, snapshot: Snapshot, period_ids: list[str], player: str) -> int:
-    """Take a player out of standings of a board, settled or not; returns how many it was in."""
+def remove_from(
+    lb: Installation, snapshot: Snapshot, period_ids: list[str], player: str, *, nameless: bool = False
+) -> int:
+    """Take a player out of standings of a board, settled or not; returns how many it was in.
+
+    With `nameless` its entries stay, without name, id and metadata, so that everybody else's rank does too.
+    """
     board = snapshot.board
     keys = [key for period_id in period_ids for key in lb.keys.standings(board.id, period_id)]
-    args: list[str | int] = [player, len(board.tiebreaks), board.revision, snapshot.season]
-    reply = lb.store.call("remove_entries", [lb.keys.gate(board.id), *keys], args)
+    args: list[str | int] = [
+        player,
+        len(board.tiebreaks),
+        board.revision,
+        snapshot.season,
+        lb.clock.now_ms(),
+        board.id,
+        secrets.token_hex(6) if nameless else "",
+        *period_ids,
+    ]
+    reply = lb.store.change("remove_entries", [lb.keys.gate(board.id), *keys], args)
     if reply[0] == b"stale":
         raise StaleError
     return int(reply[1])

@@ -5,6 +5,7 @@ Numbers come in order space (lower is better) and leave as they were submitted.
 
 from __future__ import annotations
 
+import secrets
 from typing import NamedTuple
 
 import orjson
@@ -14,6 +15,9 @@ from leaderboard.model import Board, Entry, PlayerName
 _WIDTH = 7
 _ZERO = 1 << 55
 _NEWEST_FOLLOWS = 0x80
+
+#: Stands in the id of a nameless entry, before what is random in it.
+STAND_IN = "\x01"
 
 
 class Place(NamedTuple):
@@ -53,7 +57,31 @@ def score_of(packed: bytes) -> int:
     return _number(packed, 0)
 
 
+def unpack_head(head: bytes, tiebreaks: int) -> tuple[bytes, int, int | None]:
+    """Of an entry without its metadata: its place without the player id, submissions, newest_at where it is another."""
+    end = _WIDTH * (tiebreaks + 2)
+    submissions = int.from_bytes(head[end : end + 4], "big")
+    if submissions < _NEWEST_FOLLOWS << 24:
+        return head[:end], submissions, None
+    return head[:end], submissions - (_NEWEST_FOLLOWS << 24), _number(head, end + 4)
+
+
+def pack_entry(place: bytes, submissions: int, newest_ms: int | None, metadata: bytes) -> bytes:
+    """The value of the entries hash, from what `unpack_head` returns."""
+    if newest_ms is None:
+        return place + submissions.to_bytes(4, "big") + metadata
+    return place + (submissions + (_NEWEST_FOLLOWS << 24)).to_bytes(4, "big") + pack_number(newest_ms) + metadata
+
+
+def stand_in_for(before: bytes) -> str:
+    """The id of a nameless entry, which sorts right behind the one before it (store/lua/submit.lua, anonymise)."""
+    return f"{before.decode()}{STAND_IN}{secrets.token_hex(6)}"
+
+
 def read_name(player: str, name: bytes | None) -> PlayerName:
+    if STAND_IN in player:
+        # Of an erased player. No player's id begins so.
+        return PlayerName("-" + player.rpartition(STAND_IN)[2])
     return PlayerName(player, **orjson.loads(name)) if name else PlayerName(player)
 
 
@@ -65,6 +93,11 @@ def result_of(board: Board, place: Place) -> tuple[int, bytes]:
 def _metadata(packed: bytes, head: int) -> bytes:
     at = head + 2 * _WIDTH
     return packed[at + 4 + (_WIDTH if packed[at] & _NEWEST_FOLLOWS else 0) :]
+
+
+def pack_number(number: int) -> bytes:
+    """As the store's order does: bytes that compare as the numbers do."""
+    return (number + _ZERO).to_bytes(_WIDTH, "big")
 
 
 def _number(packed: bytes, at: int) -> int:

@@ -69,7 +69,7 @@ def link(lb: Installation, player: str, others: list[str]) -> int:
     """
     for first in range(0, len(others), 100):
         chunk = others[first : first + 100]
-        replies = lb.store.call_many([_call(lb, player, other, "link") for other in chunk])
+        replies = lb.store.change_many([_call(lb, player, other, "link") for other in chunk])
         for i, (other, reply) in enumerate(zip(chunk, replies, strict=True)):
             try:
                 _read(reply)
@@ -94,12 +94,13 @@ def unblock(lb: Installation, player: str, other: str) -> None:
 
 
 def _act(lb: Installation, player: str, other: str, act: str) -> str:
-    return _read(lb.store.call(*_call(lb, player, other, act)))
+    return _read(lb.store.change(*_call(lb, player, other, act)))
 
 
 def _call(lb: Installation, player: str, other: str, act: str) -> tuple[str, list[str], list[str | int]]:
     keys = [
-        lb.keys.friends(player), lb.keys.friends(other), lb.keys.player(player), lb.keys.player(other)
+        lb.keys.friends(player), lb.keys.friends(other), lb.keys.player(player), lb.keys.player(other),
+        lb.keys.blockers(other),
     ]  # fmt: skip
     return "befriend", keys, [player, other, lb.clock.now_ms(), act, SIDES_MOST, SIDES_MOST // 2]
 

@@ -1,10 +1,12 @@
-"""One installation: the store, its clock and the definitions a process knows. Every domain call takes one."""
+"""One installation: store, archive, clock and the definitions a process knows. Every domain call takes one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leaderboard.archive.database import Archive
 from leaderboard.boards import BoardCache
+from leaderboard.claim import Claim
 from leaderboard.clock import Clock, TellsTime
 from leaderboard.credentials import Credentials
 from leaderboard.keys import Keys
@@ -20,12 +22,20 @@ class Installation:
     clock: TellsTime
     boards: BoardCache
     credentials: Credentials
+    archive: Archive
+    claim: Claim
+
+    def close(self) -> None:
+        self.store.close()
+        self.archive.close()
 
 
 def open_installation(settings: Settings, clock: TellsTime | None = None) -> Installation:
-    """Connects lazily: a store that is away does not keep a process from starting."""
+    """Connects lazily: a store or an archive that is away does not keep a process from starting."""
     store, keys = connect_store(settings), Keys(settings.namespace)
     clock = clock or Clock(store)
+    boards, credentials = BoardCache(store, keys), Credentials(store, keys, clock, settings)
+    archive = Archive(settings)
     return Installation(
-        settings, store, keys, clock, BoardCache(store, keys), Credentials(store, keys, clock, settings)
+        settings, store, keys, clock, boards, credentials, archive, Claim(store, keys, archive, settings)
     )

@@ -15,8 +15,14 @@ Permanent, about boards
     ``lb:{0}:maintenance``        hash: reason, at. While it exists no submission is taken
 
 Permanent, about the installation
-    ``lb:{0}:store``              hash: schema, partitions; checked at start
+    ``lb:{0}:store``              hash: schema, partitions, generation (random, new after every loss or rebuild);
+                                  archived and token: how far the archive has the journal. A store without it was
+                                  emptied
+    ``lb:{0}:journal``            stream: everything that changed and is not archived yet (leaderboard/journal.py);
+                                  there from the first moment on, also when it is empty
     ``lb:{0}:keys``               hash: key id → {name, role, hash, created_ms, revoked_ms} (JSON)
+
+    ``lb:{0}:rebuild``            hash: while the store is being rebuilt, how far that is (leaderboard/rebuild.py)
 
 Standings, each with a period id that says its kind (``s3``, ``all``, ``2026-11-22``, ``2026-W47``, ``2026-11``).
 Calendar periods expire ``keep_days`` after their end, set with the first write; seasons when they are reset, where the
@@ -31,8 +37,12 @@ Permanent, about players
                                   device (digest), submissions, state, and ``s:<digest>`` → expires_ms for each session.
                                   An erased player leaves only state, for 30 days
     ``lb:{0}:names``              hash: player → its public profile (JSON), once more, so that a page is one call
-    ``lb:{0}:friends:<player>``   hash: other → ``state;at_ms;who`` (store/lua/player.lua)
+    ``lb:{0}:friends:<player>``   hash: other → ``state;at_ms;who`` (store/lua/friends.lua)
+    ``lb:{0}:blockers:<player>``  set: who blocks it, so that an erasure finds them
     ``lb:device:<digest>``        string: the player that signs in with this device id; in a slot of its own
+
+Short-lived, about the installation
+    ``lb:{0}:worker``                 string: what the worker last said of itself (leaderboard/worker/report.py); 20 s
 
 Short-lived, about players
     ``lb:{0}:rate:<board>:<player>``  string: the rate limit's arrival time; expires when it has run off
@@ -66,6 +76,9 @@ class Keys:
         self.board_index = self._home + "boards:index"
         self.maintenance = self._home + "maintenance"
         self.store = self._home + "store"
+        self.journal = self._home + "journal"
+        self.worker = self._home + "worker"
+        self.rebuild = self._home + "rebuild"
         self.keys = self._home + "keys"
         self.names = self._home + "names"
 
@@ -89,6 +102,9 @@ class Keys:
 
     def friends(self, player: str) -> str:
         return f"{self._home}friends:{player}"
+
+    def blockers(self, player: str) -> str:
+        return f"{self._home}blockers:{player}"
 
     def device(self, digest: str) -> str:
         return f"{self.namespace}:device:{digest}"

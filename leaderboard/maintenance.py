@@ -22,9 +22,9 @@ def get_maintenance(lb: Installation) -> Maintenance | None:
 
 def begin_maintenance(lb: Installation, reason: str) -> Maintenance:
     maintenance = Maintenance(reason, lb.clock.now_ms())
-    lb.store.write("HSET", lb.keys.maintenance, "reason", reason, "at", maintenance.since_ms)
+    lb.store.change("set_maintenance", [lb.keys.maintenance], [maintenance.since_ms, "begin", reason])
     return maintenance
 
 
 def end_maintenance(lb: Installation) -> None:
-    lb.store.write("DEL", lb.keys.maintenance)
+    lb.store.change("set_maintenance", [lb.keys.maintenance], [lb.clock.now_ms(), "end", ""])

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from leaderboard.boards import kept_periods, walk_boards
+from leaderboard.boards import Snapshot, kept_periods, walk_boards
 from leaderboard.corrections import remove_from
 from leaderboard.errors import Problem
 from leaderboard.model import DAY_MS, PlayerName
+from leaderboard.seasons import settled_among
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -62,7 +63,7 @@ def write_profile(lb: Installation, player: str, changes: dict[str, Any], *, cre
     for name, value in changes.items():
         packed = orjson.dumps(value) if isinstance(value, dict) else value
         pairs += (name, packed or b"")
-    reply = lb.store.call(
+    reply = lb.store.change(
         "write_profile",
         [lb.keys.player(player), lb.keys.names],
         [player, lb.clock.now_ms(), "create" if create else "existing", *pairs],
@@ -78,12 +79,15 @@ def write_profile(lb: Installation, player: str, changes: dict[str, Any], *, cre
 def erase_player(lb: Installation, player: str) -> None:
     """Remove a player from every standings, its profile, sessions, friendships and idempotency keys.
 
+    In settled standings a nameless entry stays in its place, so that nobody else's rank changes. The journal and the
+    archive follow within the archive's lag.
+
     First the state that every submission reads, then what is there already: a submission that races this either comes
     before and is removed, or is refused. Stopped half way, the same call again finishes it. Costs three small
     calls for each board. Raises player_not_found, player_erased.
     """
     key = lb.keys.player(player)
-    reply = lb.store.call("begin_erasure", [key, lb.keys.names], [player])
+    reply = lb.store.change("begin_erasure", [key, lb.keys.names], [player, lb.clock.now_ms()])
     if reply[0] == b"missing":
         raise Problem("player_not_found")
     if reply[0] == b"erased":
@@ -93,10 +97,11 @@ def erase_player(lb: Installation, player: str) -> None:
     _part_from_friends(lb, player)
     if reply[1]:
         lb.store.call("drop_device", [lb.keys.device(reply[1].decode())], [player])
-    lb.store.call(
+    now = lb.clock.now_ms()
+    lb.store.change(
         "finish_erasure",
-        [key, lb.keys.friends(player), lb.keys.replay(player)],
-        [lb.clock.now_ms() + ERASED_DAYS * DAY_MS],
+        [key, lb.keys.friends(player), lb.keys.blockers(player), lb.keys.replay(player)],
+        [player, now, now + ERASED_DAYS * DAY_MS],
     )
 
 
@@ -104,8 +109,7 @@ def _remove_from(lb: Installation, player: str, board_id: str) -> None:
     lb.store.write("UNLINK", lb.keys.rate(board_id, player))
     kept = kept_periods(lb, board_id)
     for first in range(0, len(kept), STANDINGS_AT_ONCE):
-        period_ids = kept[first : first + STANDINGS_AT_ONCE]
-        remove = partial(remove_from, lb, period_ids=period_ids, player=player)
+        remove = partial(_remove_at, lb, period_ids=kept[first : first + STANDINGS_AT_ONCE], player=player)
         try:
             lb.boards.use(board_id, remove)
         except Problem as problem:
@@ -114,8 +118,22 @@ def _remove_from(lb: Installation, player: str, board_id: str) -> None:
                 raise
 
 
+def _remove_at(lb: Installation, snapshot: Snapshot, period_ids: list[str], player: str) -> None:
+    settled = settled_among(lb, snapshot, period_ids, lb.clock.now_ms())
+    for nameless in (False, True):
+        chosen = [period_id for period_id in period_ids if (period_id in settled) is nameless]
+        if chosen:
+            remove_from(lb, snapshot, chosen, player, nameless=nameless)
+
+
 def _part_from_friends(lb: Installation, player: str) -> None:
-    others = lb.store.read(("HKEYS", lb.keys.friends(player)))[0]
+    friends, blockers = lb.store.read(("HKEYS", lb.keys.friends(player)), ("SMEMBERS", lb.keys.blockers(player)))
+    others = sorted({other.decode() for other in (*friends, *blockers)})
     if others:
-        # Whoever blocks the player has a side of its own, which the player cannot see; it goes when its owner lifts it.
-        lb.store.call_many([("forget_friend", [lb.keys.friends(other.decode())], [player]) for other in others])
+        now = lb.clock.now_ms()
+        lb.store.change_many(
+            [
+                ("forget_friend", [lb.keys.friends(other), lb.keys.blockers(other)], [other, player, now])
+                for other in others
+            ]
+        )

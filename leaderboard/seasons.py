@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,31 @@ def state_at(period: Period, occurrence: Occurrence, now_ms: int) -> PeriodState
     return PeriodState.SETTLED
 
 
+def settled_among(lb: Installation, snapshot: Snapshot, period_ids: Collection[str], now_ms: int) -> set[str]:
+    """Those of a board's standings that are final. Of a kind that the board has no more, all are."""
+    flat = lb.store.read(("HGETALL", lb.keys.seasons(snapshot.board.id)))[0]
+    started = {int(number): int(at) for number, at in zip(flat[::2], flat[1::2], strict=True)}
+    settled = set()
+    for period_id in period_ids:
+        kind = periods.kind_of(period_id)
+        period = snapshot.board.period(kind) if kind else None
+        if kind is PeriodKind.SEASON:
+            number = int(period_id[1:])
+            occurrence = Occurrence(kind, period_id, started.get(number), started.get(number + 1))
+            period = period or Period(kind)
+        elif kind is PeriodKind.ALLTIME:
+            continue
+        else:
+            named = periods.occurrence_named(period, period_id) if period else None
+            if period is None or named is None:
+                settled.add(period_id)
+                continue
+            occurrence = named
+        if state_at(period, occurrence, now_ms) is PeriodState.SETTLED:
+            settled.add(period_id)
+    return settled
+
+
 def list_occurrences(
     lb: Installation, snapshot: Snapshot, kind: PeriodKind, now_ms: int
 ) -> list[tuple[Occurrence, PeriodState, int]]:
@@ -159,7 +185,7 @@ def _reset(lb: Installation, board: Board, season: int, call: IdempotentCall | N
     expires = "" if period is None or period.keep_days is None else now + period.keep_days * DAY_MS
     answer = Reset(board_id, f"s{season}", f"s{season + 1}", now)
     kept = b"" if call is None else call.body_digest + orjson.dumps([answer.closed, answer.opened, now])
-    reply = lb.store.call(
+    reply = lb.store.change(
         "reset",
         [
             lb.keys.gate(board_id),
@@ -168,7 +194,7 @@ def _reset(lb: Installation, board: Board, season: int, call: IdempotentCall | N
             lb.keys.kept(board_id),
             *lb.keys.standings(board_id, f"s{season}"),
         ],
-        [season, season + 1, now, expires, kept, ANSWER_KEPT_MS, board.revision, "" if period else "look"],
+        [season, season + 1, now, expires, kept, ANSWER_KEPT_MS, board.revision, "" if period else "look", board_id],
     )
     match reply[0]:
         case b"stale":

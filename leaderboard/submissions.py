@@ -91,7 +91,7 @@ def _submit_once(
             results[i] = item
         else:
             prepared[i] = item
-    replies = lb.store.call_each([item.call for item in prepared.values()]) if prepared else []
+    replies = lb.store.change_each([item.call for item in prepared.values()]) if prepared else []
     stale: dict[int, Submission] = {}
     repeats: dict[int, tuple[Prepared, list[Any]]] = {}
     for (i, item), reply in zip(prepared.items(), replies, strict=True):

@@ -23,10 +23,13 @@ from leaderboard.store.embedded import EmbeddedStore
 from leaderboard.store.engine import packaged_binary
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
 from tests.contract import Contract
+from tests.databases import database_url, postgresql, postgresql_url  # noqa: F401  fixtures for all
+from tests.fresh import begin_anew
 
 #: Keys that need no expiry, as leaderboard/keys.py lists them.
 PERMANENT = re.compile(
-    rb"lb:\{0\}:(boards|boards:index|gate:.*|seasons:.*|kept:.*|maintenance|store|keys|names|player:.*|friends:.*)"
+    rb"lb:\{0\}:(boards|boards:index|gate:.*|seasons:.*|kept:.*|maintenance|store|journal|rebuild|keys|names)"
+    rb"|lb:\{0\}:(player|friends|blockers):.*"
     rb"|lb:device:.*"
     rb"|lb:\{0\}:(order|entries|distinct):[^:]+:(s[0-9]+|all)"
 )
@@ -62,9 +65,9 @@ def store_url() -> Iterator[str]:
 
 @pytest.fixture
 def raw(store_url: str) -> Iterator[redis.Redis]:
-    """The store itself, empty, for tests that look behind the service."""
+    """The store itself, with nothing in it yet, for tests that look behind the service."""
     client = redis.Redis.from_url(store_url)
-    client.flushall()
+    begin_anew(client, store_url)
     yield client
     left = [
         key
@@ -76,8 +79,8 @@ def raw(store_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def settings(store_url: str, raw: redis.Redis) -> Settings:
-    return Settings(redis_url=store_url, admin_key=ADMIN_KEY, server_key=SERVER_KEY)
+def settings(store_url: str, raw: redis.Redis, tmp_path: Path) -> Settings:
+    return Settings(redis_url=store_url, data_dir=tmp_path / "data", admin_key=ADMIN_KEY, server_key=SERVER_KEY)
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ def app(settings: Settings, clock: SetClock) -> Iterator[Flask]:
     app = create_app(settings, clock)
     contract = Contract(app)
     yield app
-    app.extensions["leaderboard"].store.close()
+    app.extensions["leaderboard"].close()
     assert not contract.broken, "\n".join(contract.broken[:5])
 
 

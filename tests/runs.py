@@ -12,6 +12,7 @@ import redis
 
 from tests.client import Client
 from tests.conftest import SetClock
+from tests.fresh import begin_anew
 from tests.oracle import Board, Entry, OutOfRange, Place, Play, Rules, Standings, read_instant, show_instant
 from tests.stories import (
     DAY_S,
@@ -246,12 +247,13 @@ class Start:
     api: Client
     clock: SetClock
     raw: redis.Redis
+    store_url: str
 
     def __post_init__(self) -> None:
         self.at_ms = self.clock.at_ms + _until_monday_ms(self.clock.at_ms) + LATE_S * 500
 
     def __call__(self, rules: Rules) -> Run:
-        self.raw.flushall()
+        begin_anew(self.raw, self.store_url)
         self.clock.at_ms = self.at_ms
         return Run(self.api, self.clock, rules)
 

@@ -19,8 +19,8 @@ from tests.stories import LATE_S, PLAYERS, SHORT, Batch, Submit, any_rules, any_
 
 
 @pytest.fixture
-def start(api: Client, clock: SetClock, raw: redis.Redis) -> Start:
-    return Start(api, clock, raw)
+def start(api: Client, clock: SetClock, raw: redis.Redis, store_url: str) -> Start:
+    return Start(api, clock, raw, store_url)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from tests.stories import LONG, PLAYERS, SHORT, WEEK_S, Step, Submit, Wait, any_
 
 
 @pytest.fixture
-def start(api: Client, clock: SetClock, raw: redis.Redis) -> Start:
-    return Start(api, clock, raw)
+def start(api: Client, clock: SetClock, raw: redis.Redis, store_url: str) -> Start:
+    return Start(api, clock, raw, store_url)
 
 
 def check(run: Run, period_id: str) -> None:

@@ -189,11 +189,25 @@ def test_first_keys_are_the_owners_alone_and_not_in_the_output(serve: Callable[.
     assert str(running.data_dir / "keys.env") in running.wrote()
 
 
-def test_a_store_that_was_deleted_gets_new_keys(serve: Callable[..., Serve]) -> None:
+def test_a_store_that_was_deleted_is_made_anew_from_the_archive(serve: Callable[..., Serve]) -> None:
+    first = serve().started()
+    first.submit_as_printed()
+    keys = first.keys()
+    first.stopped()
+    shutil.rmtree(first.data_dir / "store")
+    second = serve().started()
+    assert "making it anew from the archive" in second.wrote()
+    assert second.keys() == keys
+    assert second.rank_of_alice() == 1
+
+
+def test_store_and_archive_deleted_begin_anew_with_new_keys(serve: Callable[..., Serve]) -> None:
     first = serve().started()
     keys = first.keys()
     first.stopped()
     shutil.rmtree(first.data_dir / "store")
+    for file in first.data_dir.glob("archive.sqlite*"):
+        file.unlink()
     second = serve().started()
     assert not set(second.keys().values()) & set(keys.values())
     second.submit_as_printed()

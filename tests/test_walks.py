@@ -18,8 +18,8 @@ from tests.stories import LONG, PLAYERS, SHORT, Remove, Submit, any_player, any_
 
 
 @pytest.fixture
-def start(api: Client, clock: SetClock, raw: redis.Redis) -> Start:
-    return Start(api, clock, raw)
+def start(api: Client, clock: SetClock, raw: redis.Redis, store_url: str) -> Start:
+    return Start(api, clock, raw, store_url)
 
 
 @dataclass(frozen=True)

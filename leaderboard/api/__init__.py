@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.routing import BaseConverter
 
 from leaderboard.api import admin, boards, documents, friends, health, players, standings, submissions
@@ -33,6 +33,7 @@ def register_api(app: Flask, settings: Settings) -> None:
     app.url_map.merge_slashes = False
     register_error_handlers(app)
     app.before_request(_name_request)
+    app.before_request(_confirm_claim)
     app.after_request(_show_request_name)
     allow_origins(app, settings.cors_origins)
     for module in (health, boards, submissions, standings, players, friends, admin, documents):
@@ -42,6 +43,11 @@ def register_api(app: Flask, settings: Settings) -> None:
 def _name_request() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _confirm_claim() -> None:
+    if request.path.startswith("/v1/"):
+        current_app.extensions["leaderboard"].claim.confirm()
 
 
 def _show_request_name(response: Response) -> Response:

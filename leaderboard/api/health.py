@@ -11,7 +11,6 @@ from leaderboard.api import answers
 from leaderboard.api.operation import Request, answer, operation
 from leaderboard.errors import Problem, SettingError
 from leaderboard.installation import Installation
-from leaderboard.store import check_store
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("health", __name__)
@@ -43,7 +42,7 @@ def readyz(request: Request) -> Response:
 
 def _check(lb: Installation) -> Problem | None:
     try:
-        check_store(lb.store, lb.keys)
+        lb.claim.check()
     except Problem as problem:
         return problem
     except SettingError as error:

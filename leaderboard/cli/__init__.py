@@ -10,6 +10,7 @@ import click
 
 from leaderboard.cli.boards import boards
 from leaderboard.cli.keys import keys
+from leaderboard.cli.rebuild import rebuild
 from leaderboard.errors import LeaderboardError
 
 
@@ -50,5 +51,17 @@ def serve(host: str, port: int, workers: int | None, data_dir: Path | None, *, d
     supervisor.serve(settings, host=host, port=port, workers=workers, demo=demo)
 
 
+@main.command()
+def worker() -> None:
+    """Drain the journal into the archive, until Ctrl-C. `serve` runs one by itself."""
+    from leaderboard.settings import load_settings  # noqa: PLC0415 - quick --help
+    from leaderboard.stop_request import StopRequest  # noqa: PLC0415 - quick --help
+    from leaderboard.worker import work  # noqa: PLC0415 - quick --help
+
+    with StopRequest() as stop:
+        work(load_settings(), stop)
+
+
 main.add_command(boards)
 main.add_command(keys)
+main.add_command(rebuild)

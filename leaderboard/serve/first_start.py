@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard.callers import Role
-from leaderboard.clock import Clock
-from leaderboard.credentials import Credentials
 from leaderboard.errors import SettingError
-from leaderboard.keys import Keys
+from leaderboard.installation import open_installation
 from leaderboard.settings import Settings
-from leaderboard.store import check_store, connect_store
 
 #: The variables in the file: those that would otherwise give the keys as settings.
 ADMIN_KEY = "LEADERBOARD_ADMIN_KEY"
@@ -46,11 +43,10 @@ def first_keys(settings: Settings) -> FirstKeys:
     """
     path = settings.data_dir / FILE
     kept = _read(path)
-    store = connect_store(settings)
+    lb = open_installation(settings)
     try:
-        keys = Keys(settings.namespace)
-        check_store(store, keys)
-        credentials = Credentials(store, keys, Clock(store), settings)
+        lb.claim.check()
+        credentials = lb.credentials
         roles = {key.role for key in credentials.list()}
         made, missing = {}, []
         for role, variable, given in (
@@ -66,7 +62,7 @@ def first_keys(settings: Settings) -> FirstKeys:
             elif given is None:
                 missing.append(variable)
     finally:
-        store.close()
+        lb.close()
     if made:
         kept |= made
         _write(path, kept)

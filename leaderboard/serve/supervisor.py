@@ -1,4 +1,4 @@
-"""What `leaderboard serve` runs: the embedded store, the web server and the demo, as children of one process.
+"""What `leaderboard serve` runs: the embedded store, the worker, the web server and the demo, as children of one process.
 
 A child that dies is started again. Killing this process with -9 ends its children too: see
 `leaderboard.child`.
@@ -23,8 +23,9 @@ from leaderboard.errors import SettingError
 from leaderboard.serve.announcement import announcement
 from leaderboard.serve.first_start import ADMIN_KEY, SERVER_KEY, FirstKeys, first_keys
 from leaderboard.serve.listener import address_to_try, listen, url_of
-from leaderboard.serve.stop_request import StopRequest
+from leaderboard.serve.mending import mend
 from leaderboard.settings import Settings
+from leaderboard.stop_request import StopRequest
 from leaderboard.store.embedded import EmbeddedStore
 
 #: A child that died is started again after this long, and after twice as long each time that it dies soon
@@ -38,6 +39,8 @@ BOOT_S = 60.0
 #: More than gunicorn's graceful_timeout, after which it ends by itself.
 WEB_STOP_S = 40.0
 DEMO_STOP_S = 5.0
+#: More than a worker takes to archive what is left.
+WORKER_STOP_S = 10.0
 #: What a child still gets after a second Ctrl-C.
 HURRIED_STOP_S = 3.0
 
@@ -66,7 +69,7 @@ class Supervisor:
         self._app = app
         self._workers = workers
         self._stop = stop
-        #: In the order of their start; they end in the reverse order. A worker comes after the web server.
+        #: In the order of their start; they end in the reverse order.
         self._kept: list[Kept] = []
 
     def run(self, host: str, port: int, *, demo: bool) -> None:
@@ -80,6 +83,9 @@ class Supervisor:
                 self._settings = replace(self._settings, redis_url=store.url)
                 assert store.child is not None  # noqa: S101 - it has just started
                 self._kept.append(Kept("store", store.launch, 0.0, store.child))
+                mend(self._settings)
+            # Before the web server, so that it ends after it and archives what came last.
+            self._keep("worker", self._launch_worker, WORKER_STOP_S)
             self._keep("web server", lambda: self._launch_web(listener), WEB_STOP_S)
             if not self._wait_until_live(listener):
                 return
@@ -111,6 +117,9 @@ class Supervisor:
             env=self._environment(concurrency),
             pass_fds=[listener.fileno()],
         )
+
+    def _launch_worker(self) -> Child:
+        return Child([sys.executable, "-m", "leaderboard.worker"], env=self._environment({}))
 
     def _launch_demo(self, url: str, keys: FirstKeys) -> Child:
         # Keys go through the environment: every user of a machine can read arguments.

@@ -6,6 +6,7 @@ be sent" and "reply lost" into one error. So this drives its connections directl
 - not sent (no connection, none free): `store_unavailable`; nothing happened.
 - sent, and no reply came in time: a read is asked once more; a write raises `outcome_unknown`.
 - refused by the store (out of memory, disk full, read-only, loading): `store_unavailable`; nothing happened.
+- refused by a function because the store was emptied: `store_unavailable`; because the journal is full: `journal_full`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from redis.exceptions import TimeoutError as StoreTimeoutError
 from redis.retry import Retry
 
 from leaderboard.errors import Problem
+from leaderboard.keys import Keys
 from leaderboard.settings import Settings
 from leaderboard.store.library import library
 
@@ -50,6 +52,15 @@ def unavailable(detail: str | None = None) -> Problem:
     return Problem("store_unavailable", detail, retry_after_s=RETRY_AFTER_S)
 
 
+def emptied() -> Problem:
+    """The store is there, but what it held is not: nothing is answered from it."""
+    return Problem(
+        "store_unavailable",
+        "The store has lost its data, or is being rebuilt; see `leaderboard doctor`.",
+        retry_after_s=30,
+    )
+
+
 @contextmanager
 def after_write() -> Iterator[None]:
     """What is read here follows a write: when the store is away now, that must not be called undone."""
@@ -67,6 +78,7 @@ class Store:
     def __init__(self, settings: Settings) -> None:
         assert settings.redis_url is not None  # noqa: S101  connect_store() checks it
         self._library = library(settings.namespace)
+        self._journal, self._journal_most = Keys(settings.namespace).journal, settings.journal_records_most
         self._pool = BlockingConnectionPool.from_url(
             settings.redis_url,
             max_connections=settings.store_connections,
@@ -83,23 +95,33 @@ class Store:
         """Run one command, never twice."""
         return _done(_judge(self._exchange([command])[0]))
 
+    def write_many(self, commands: Sequence[Command]) -> None:
+        """Run commands in one round trip, never twice; raise the first Problem there is."""
+        _all_done([_judge(reply) for reply in self._exchange(commands)])
+
     def read(self, *commands: Command) -> list[Any]:
         """Run commands that change nothing, in one round trip; once more if the connection breaks."""
         return _all_done([_judge(reply) for reply in self._repeatable(commands)])
 
     # -- functions -----------------------------------------------------------------------------------------------
 
+    def change(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
+        """Call a function that changes what is to be kept, never twice. Raises `journal_full` besides."""
+        return self.change_many([(name, keys, args)])[0]
+
+    def change_many(self, calls: Sequence[FunctionCall]) -> list[Any]:
+        """The same of several, in one round trip, in order; raise the first Problem there is."""
+        return _all_done(self.change_each(calls))
+
+    def change_each(self, calls: Sequence[FunctionCall]) -> list[Any]:
+        """The same, each for itself: a Problem stands in the place of a call that was refused."""
+        # What these take besides: see register_change in store/lua/journal.lua.
+        journaled = [(name, [*keys, self._journal], [*args, self._journal_most]) for name, keys, args in calls]
+        return [_judge_change(reply) for reply in self._functions("FCALL", journaled, self._exchange)]
+
     def call(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
-        """Call a function that writes, never twice."""
-        return self.call_many([(name, keys, args)])[0]
-
-    def call_many(self, calls: Sequence[FunctionCall]) -> list[Any]:
-        """Call functions that write, in one round trip, in order; raise the first Problem there is."""
-        return _all_done(self.call_each(calls))
-
-    def call_each(self, calls: Sequence[FunctionCall]) -> list[Any]:
-        """The same, each for itself: a Problem stands in the place of a call that the store refused."""
-        return self._functions("FCALL", calls, self._exchange)
+        """Call a function that writes what the archive need not know, never twice."""
+        return _done(self._functions("FCALL", [(name, keys, args)], self._exchange)[0])
 
     def ask(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
         """Call a function that only reads; once more if the connection breaks."""
@@ -191,6 +213,12 @@ def _judge(reply: Any) -> Any:
         log.warning("the store refuses: %s", text)
         return unavailable("The store refuses this now.")
     raise reply
+
+
+def _judge_change(reply: Any) -> Any:
+    if reply == [b"journal_full"]:
+        return Problem("journal_full", retry_after_s=RETRY_AFTER_S)
+    return emptied() if reply == [b"lost"] else reply
 
 
 def _done(reply: Any) -> Any:

@@ -12,7 +12,10 @@ from functools import cache
 from importlib import resources
 
 #: Each file may use what the files before it define.
-FILES = ("prelude", "order", "entry", "gate", "rate", "replay", "submit", "standings", "board", "player", "claim")
+FILES = (
+    "prelude", "journal", "order", "entry", "gate", "rate", "replay", "submit", "standings", "board", "player",
+    "friends", "installation",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,8 @@ def everything(raw: redis.Redis) -> list[bytes]:
                 texts += [part for pair in raw.hgetall(name).items() for part in pair]
             case b"zset":
                 texts += raw.zrange(name, 0, -1)
+            case b"stream":
+                texts += [part for _, fields in raw.xrange(name) for part in fields.values()]
             case kind:
                 raise AssertionError(kind)
     return texts

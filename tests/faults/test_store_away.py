@@ -18,6 +18,7 @@ from leaderboard.settings import Settings
 from leaderboard.store.embedded import EmbeddedStore
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
 from tests.faults.proxy import Proxy
+from tests.fresh import begin_anew
 from tests.live import Live, eventually
 
 SUBMISSIONS = "/v1/boards/main/submissions"
@@ -348,15 +349,28 @@ def test_functions_flushed_in_the_middle_of_batches_make_nothing_count_twice_or_
     assert applied <= counted <= applied + unknown
 
 
-def test_a_store_that_was_emptied_has_no_boards_and_no_errors(api: Client, raw: redis.Redis) -> None:
+def test_a_store_that_was_emptied_is_not_taken_for_one_without_boards(
+    api: Client, raw: redis.Redis, store_url: str
+) -> None:
     api.define()
     player = api.player("alice")
     api.submit("alice", 1)
     raw.flushall()
-    assert api.submit("alice", 1, expect=404)["code"] == "board_not_found"
-    # Alice's session went with the rest.
-    player.get("/v1/players/me", expect=401)
+    for answer in (
+        api.submit("alice", 1, expect=503),
+        # Alice's session went with the rest, and that is not her fault.
+        player.get("/v1/players/me", expect=503),
+        player.post("/v1/boards/main/submissions", {"score": 1}, expect=503),
+        api.get("/v1/boards/main/standings", expect=503),
+        api.get("/v1/boards/other", expect=503),
+        api.get("/v1/players/alice", expect=503),
+        api.admin.post("/v1/admin/keys", {"name": "a", "role": "read"}, expect=503),
+        api.get("/v1/boards", expect=503),
+    ):
+        assert answer["code"] == "store_unavailable"
+        assert "has lost its data" in answer["detail"]
     assert raw.keys("*") == []
+    begin_anew(raw, store_url)
     api.define()
     api.submit("alice", 1)
     assert api.table() == [(1, "alice", 1)]

@@ -46,8 +46,8 @@ probe('before', function(keys, args)
 end)
 probe('entry', function(keys, args)
   local prefix = make_prefix({tonumber(args[2]), tonumber(args[3])}, tonumber(args[4]))
-  local bytes = encode_entry({score = tonumber(args[1]), prefix = prefix, achieved = tonumber(args[4]),
-    newest = tonumber(args[5]), submissions = tonumber(args[6]), metadata = args[7]})
+  local bytes = encode_head({score = tonumber(args[1]), prefix = prefix, achieved = tonumber(args[4]),
+    newest = tonumber(args[5]), submissions = tonumber(args[6]), metadata = args[7]}) .. args[7]
   local entry = decode_entry(bytes, 2)
   return {bytes, number_text(entry.score), entry.prefix, number_text(entry.achieved), number_text(entry.newest),
     entry.submissions, entry.metadata}

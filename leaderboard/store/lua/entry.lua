@@ -26,12 +26,13 @@ local function decode_entry(bytes, tiebreaks)
   return entry
 end
 
-local function encode_entry(entry)
+-- All of an entry but its metadata.
+local function encode_head(entry)
   local submissions, newest = math.min(entry.submissions, NEWEST_FOLLOWS - 1), ''
   if entry.newest ~= entry.achieved then
     submissions, newest = submissions + NEWEST_FOLLOWS, pack_number(entry.newest)
   end
-  return pack_number(entry.score) .. entry.prefix .. struct.pack('>I4', submissions) .. newest .. entry.metadata
+  return pack_number(entry.score) .. entry.prefix .. struct.pack('>I4', submissions) .. newest
 end
 
 local function make_prefix(tiebreaks, achieved)
@@ -56,11 +57,12 @@ local function same_result(a, b, tiebreaks)
 end
 
 -- Put `entry` into the standings in place of `before` (nil for none).
+--   head        encode_head of the entry
 --   expires_at  ms, or '' for standings that do not expire. NX: the first write decides, nothing extends it, and a
 --               zset that emptied and lost its expiry gets it again.
 -- Returns true when it is the first entry there.
-local function write_entry(standings, ties, tiebreaks, player, before, entry, expires_at)
-  local first = redis.call('HSET', standings.entries, player, encode_entry(entry)) == 1
+local function write_entry(standings, ties, tiebreaks, player, before, entry, head, expires_at)
+  local first = redis.call('HSET', standings.entries, player, head .. entry.metadata) == 1
     and redis.call('HLEN', standings.entries) == 1
   -- Was the player in the zset already? Then the keys have been there since, with their expiry.
   local stood = before ~= nil

@@ -9,3 +9,9 @@ end
 local function is_stale(gate, revision, season)
   return gate[1] ~= revision or gate[2] ~= season
 end
+
+-- A standings has its first entry: from now on it is known that it may have some, and until when ('' for ever).
+local function keep_standings(kept_key, now, board, period_id, expires_at)
+  redis.call('ZADD', kept_key, expires_at == '' and '+inf' or expires_at, period_id)
+  record('standings', now, board, period_id, tonumber(expires_at) or false)
+end

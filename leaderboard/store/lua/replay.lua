@@ -29,9 +29,11 @@ local function replay_refuses(replay_key, digest, now, epoch)
   return nil
 end
 
+-- Returns the record that was kept.
 local function remember_replay(replay_key, digest, changed, now, season, epoch)
   local high = math.floor(now / 4294967296)
-  local record = digest .. struct.pack('>I1I2I4I3I2', changed, high, now - high * 4294967296, season, epoch % 65536)
-  local records = (redis.call('GET', replay_key) or '') .. record
+  local kept = digest .. struct.pack('>I1I2I4I3I2', changed, high, now - high * 4294967296, season, epoch % 65536)
+  local records = (redis.call('GET', replay_key) or '') .. kept
   redis.call('SET', replay_key, string.sub(records, -REPLAY_KEPT * REPLAY_WIDTH), 'PX', REPLAY_MS)
+  return kept
 end

@@ -74,11 +74,12 @@ end
 --            apply, but that may be a repeat · 10 ties
 --          11 rate interval_ms, '' for no limit · 12 rate burst · 13 "1" for ranks · 14 metadata
 --          15 number of tiebreaks T · 16 score · T tiebreaks ·
---          then per standings: period id, expires_at_ms ('' for never), its bit in `changed`
+--          then per standings: period id, expires_at_ms ('' for never), its bit in `changed` · then the board
 --   reply  {"done", rate_left, rate_reset_ms, then per standings: changed, rank before, rank after, score}
 --            ranks are 0 where there is none or none was asked for; rate_left is -1 without a limit
 --          {"repeat", changed bits, at_ms, season} · {"reused"} · {"limited", retry_after_ms, reset_ms}
 --          {"refused"} · {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
+--          {"journal_full"}
 --          {"out_of_range", i}: the i-th number (0 the score, else a tiebreak) of a sum
 --   cost   O(S log N) for S standings of N entries
 local function submit(keys, args)
@@ -105,6 +106,7 @@ local function submit(keys, args)
     if redis.call('EXISTS', keys[3]) == 1 then return {'maintenance'} end
     if gate[3] ~= 'open' then return {'closed', gate[3]} end
   end
+  if journal_is_full() then return {'journal_full'} end
 
   local rate = {left = -1, reset_ms = 0}
   local rate_after
@@ -138,12 +140,12 @@ local function submit(keys, args)
       bit = tonumber(args[16 + tiebreaks + 3 * i])}
   end
 
-  local reply, changed_bits = {'done', rate.left, rate.reset_ms}, 0
+  local reply, changed_bits, journaled = {'done', rate.left, rate.reset_ms}, 0, {}
   for _, step in ipairs(steps) do
-    local before, after = step.before, step.after
+    local before, after, head = step.before, step.after, encode_head(step.after)
     local moved = not (before and same_place(before, after))
-    if write_entry(step.standings, ties, tiebreaks, player, before, after, step.expires_at) then
-      redis.call('ZADD', keys[6], step.expires_at == '' and '+inf' or step.expires_at, step.period_id)
+    if write_entry(step.standings, ties, tiebreaks, player, before, after, head, step.expires_at) then
+      keep_standings(keys[6], now, args[#args], step.period_id, step.expires_at)
     end
     if before and ties == 'dense' and not same_result(before, after, tiebreaks) then
       drop_distinct(step.standings, tiebreaks, before)
@@ -154,6 +156,8 @@ local function submit(keys, args)
     if with_ranks and moved then
       rank = rank_of(step.standings, ties, tiebreaks, after.score, after.prefix, player)
     end
+    -- The metadata is the submission's or the one that stood there before.
+    journaled[#journaled + 1] = {step.period_id, head, after.metadata == submission.metadata and 1 or 0}
     reply[#reply + 1] = changed and 1 or 0
     reply[#reply + 1] = step.rank
     reply[#reply + 1] = rank
@@ -161,37 +165,70 @@ local function submit(keys, args)
   end
 
   if rate_after then spend_rate(keys[4], now, rate_after) end
-  if digest ~= '' then remember_replay(keys[5], digest, changed_bits, now, tonumber(args[8]), epoch) end
+  local replay = ''
+  if digest ~= '' then replay = remember_replay(keys[5], digest, changed_bits, now, tonumber(args[8]), epoch) end
   if not known[2] then redis.call('HSET', keys[1], 'created_at', args[2]) end
   -- Renewed at most once a day, not by every submission.
   if session_expires and tonumber(args[5]) - session_expires > 86400000 then
     redis.call('HSET', keys[1], session, args[5])
+    record('session', now, player, session, tonumber(args[5]))
   end
-  if not correction then redis.call('HINCRBY', keys[1], 'submissions', 1) end
+  -- A correction is not counted; false leaves the number as it is.
+  local count = not correction and redis.call('HINCRBY', keys[1], 'submissions', 1)
+  record('submit', now, player, args[#args], tonumber(known[2] or now), count, submission.score, submission.tiebreaks,
+    submission.achieved, submission.metadata, changed_bits, replay, journaled)
   return reply
 end
-register('submit', submit, {})
+register_change('submit', submit, {})
 
--- remove_entries: take a player out of the given standings.
+-- Puts a nameless entry in the place of a player's. The stand-in sorts right behind the entry before it, also when that
+-- one differs by its id alone, so that no other rank moves: an id made of the one before (or of nothing), the byte 1, which
+-- no id holds, and something random.
+local function anonymise(standings, tiebreaks, player, entry, random)
+  local member, width = entry.prefix .. player, WIDTH * (tiebreaks + 1)
+  local index, before = redis.call('ZRANK', standings.order, member), ''
+  if index and index > 0 then
+    local found = redis.call('ZRANGE', standings.order, index - 1, index - 1, 'WITHSCORES')
+    if tonumber(found[2]) == entry.score and string.sub(found[1], 1, width) == entry.prefix then
+      before = string.sub(found[1], width + 1)
+    end
+  end
+  local stand_in = before .. '\1' .. random
+  entry.metadata = ''
+  -- Added before the other goes, so that neither key empties and loses its expiry.
+  redis.call('HSET', standings.entries, stand_in, encode_head(entry))
+  redis.call('ZADD', standings.order, number_text(entry.score), entry.prefix .. stand_in)
+  redis.call('ZREM', standings.order, member)
+  redis.call('HDEL', standings.entries, player)
+  return stand_in
+end
+
+-- remove_entries: take a player out of the given standings, or make it nameless there.
 --   keys   1 gate · then per standings: order, entries, distinct
---   args   1 player · 2 number of tiebreaks · 3 revision · 4 season
+--   args   1 player · 2 number of tiebreaks · 3 revision · 4 season · 5 now_ms · 6 board
+--          7 random characters for a nameless entry, '' to remove · then per standings: period id
 --   reply  {"removed", how many} · {"stale"}: entries can only be read by the definition they were written by,
 --          and what the caller takes for the running season may be a closed one
 --   cost   O(S log N)
 local function remove_entries(keys, args)
-  local player, tiebreaks, removed = args[1], tonumber(args[2]), 0
+  local player, tiebreaks, now, board, random, removed = args[1], tonumber(args[2]), tonumber(args[5]), args[6], args[7], 0
   if is_stale(read_gate(keys[1]), args[3], args[4]) then return {'stale'} end
   for i = 1, (#keys - 1) / 3 do
-    local standings = standings_at(keys, 2, i)
+    local standings, period_id = standings_at(keys, 2, i), args[7 + i]
     local bytes = redis.call('HGET', standings.entries, player)
     if bytes then
       local entry = decode_entry(bytes, tiebreaks)
-      redis.call('ZREM', standings.order, entry.prefix .. player)
-      redis.call('HDEL', standings.entries, player)
-      if redis.call('EXISTS', standings.distinct) == 1 then drop_distinct(standings, tiebreaks, entry) end
+      if random ~= '' then
+        record('anonymise', now, board, period_id, player, anonymise(standings, tiebreaks, player, entry, random))
+      else
+        redis.call('ZREM', standings.order, entry.prefix .. player)
+        redis.call('HDEL', standings.entries, player)
+        if redis.call('EXISTS', standings.distinct) == 1 then drop_distinct(standings, tiebreaks, entry) end
+        record('remove', now, board, period_id, player)
+      end
       removed = removed + 1
     end
   end
   return {'removed', removed}
 end
-register('remove_entries', remove_entries, {'allow-oom'})
+register_change('remove_entries', remove_entries, {'allow-oom'})

@@ -1,0 +1,1 @@
+"""The archive: what the journal said, in SQL, from which a lost store is rebuilt."""

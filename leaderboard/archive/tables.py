@@ -1,0 +1,164 @@
+"""Every table of the archive. This page is its data layout.
+
+``lb`` stands for the namespace. All ``*_ms`` are milliseconds since 1970. Ids sort and compare by bytes, on both
+databases; what is JSON is kept as text or bytes and never looked into here. A column without "or NULL" is never NULL.
+
+About the archive itself
+    ``lb_readers``        partition → how far its journal is here: generation of the store, number of the last record,
+                          token and digest of the batch it came with, previous_number and previous_token of the batch
+                          before; the worker's lease: owner (or NULL), epoch (grows with every change of owner),
+                          until_ms; archived_ms, when the last batch was written
+    ``lb_installation``   name → value
+    ``lb_schema``         the revision of these tables (leaderboard/archive/migrations)
+
+About boards
+    ``lb_boards``         board → definition (JSON as in the store, NULL once it was deleted), and what its gate
+                          holds: revision, state; season, season_ms, epoch, anchors (JSON), each or NULL
+    ``lb_seasons``        board, season number → started_ms; it ended when the next one started
+    ``lb_standings``      board, period id → expires_ms (or NULL: never) of its entries
+    ``lb_entries``        board, period id, player → order_key (score, tiebreaks, achieved_at, 7 bytes each, and player
+                          id: sorted by it, best first, see store/lua/order.lua), submissions, newest_ms (or NULL where
+                          it is achieved_at), metadata (JSON, may be empty); also found by player
+
+About players
+    ``lb_players``        player → created_ms, display_name, avatar_url, country, platform, attributes (JSON), device
+                          (digest), each or NULL; submissions; state (``erasing``, ``erased`` or NULL),
+                          erased_until_ms (or NULL)
+    ``lb_sessions``       player, session (``s:<digest>``) → expires_ms
+    ``lb_friends``        player, other → side (``state;at_ms;who``, see store/lua/friends.lua); also found by other
+    ``lb_keys``           key id → record (JSON)
+
+What happened, one by one
+    ``lb_submissions``    id (grows as the journal does) → at_ms, board, player, kind (``submission``, ``correction``),
+                          score (scaled, as submitted) and its decimals, tiebreaks (JSON), achieved_ms, metadata (JSON,
+                          may be empty), changed (bits), replay (28 bytes of store/lua/replay.lua, or empty); also
+                          found by player
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy.types import TypeEngine
+
+_Kind = type[TypeEngine[Any]] | TypeEngine[Any]
+
+#: Text in keys. PostgreSQL would otherwise sort it by the rules of some language, and differently after an upgrade.
+ID = Text().with_variant(Text(collation="C"), "postgresql")
+
+#: SQLite numbers rows by itself only where the key is called INTEGER; that has 64 bits there.
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Tables:
+    """The tables of one namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.metadata = MetaData()
+        #: Where alembic notes the revision; not one of `metadata`.
+        self.schema = f"{namespace}_schema"
+
+        def table(name: str, *columns: Column[Any], **options: Any) -> Table:
+            return Table(f"{namespace}_{name}", self.metadata, *columns, **options)
+
+        def found_by_text(name: str, *columns: Column[Any]) -> Table:
+            # SQLite would keep the key twice, beside a number of its own, and look up twice.
+            return table(name, *columns, sqlite_with_rowid=False)
+
+        self.readers = table(
+            "readers",
+            Column("partition", Integer, primary_key=True, autoincrement=False),
+            _required("generation", Text),
+            _required("number", BigInteger),
+            _required("token", Text),
+            _required("previous_number", BigInteger),
+            _required("previous_token", Text),
+            _required("digest", LargeBinary),
+            Column("owner", Text),
+            _required("epoch", BigInteger),
+            _required("until_ms", BigInteger),
+            _required("archived_ms", BigInteger),
+        )
+        self.installation = found_by_text("installation", _id("name"), _required("value", Text))
+        self.boards = found_by_text(
+            "boards",
+            _id("board"),
+            Column("definition", Text),
+            _required("revision", BigInteger),
+            _required("state", Text),
+            Column("season", Integer),
+            Column("season_ms", BigInteger),
+            Column("epoch", BigInteger),
+            Column("anchors", Text),
+        )
+        self.seasons = found_by_text(
+            "seasons",
+            _id("board"),
+            Column("season", Integer, primary_key=True, autoincrement=False),
+            _required("started_ms", BigInteger),
+        )
+        self.standings = found_by_text("standings", _id("board"), _id("period_id"), Column("expires_ms", BigInteger))
+        self.entries = found_by_text(
+            "entries",
+            _id("board"),
+            _id("period_id"),
+            _id("player"),
+            _required("order_key", LargeBinary),
+            _required("submissions", Integer),
+            Column("newest_ms", BigInteger),
+            _required("metadata", LargeBinary),
+        )
+        Index(f"{namespace}_entries_player", self.entries.c.player)
+        self.players = found_by_text(
+            "players",
+            _id("player"),
+            Column("created_ms", BigInteger),
+            Column("display_name", Text),
+            Column("avatar_url", Text),
+            Column("country", Text),
+            Column("platform", Text),
+            Column("attributes", Text),
+            Column("device", Text),
+            Column("submissions", BigInteger, nullable=False, server_default="0"),
+            Column("state", Text),
+            Column("erased_until_ms", BigInteger),
+        )
+        self.sessions = found_by_text("sessions", _id("player"), _id("session"), _required("expires_ms", BigInteger))
+        self.friends = found_by_text("friends", _id("player"), _id("other"), _required("side", Text))
+        Index(f"{namespace}_friends_other", self.friends.c.other)
+        self.keys = found_by_text("keys", _id("key_id"), _required("record", Text))
+        self.submissions = table(
+            "submissions",
+            Column("id", NUMBER, primary_key=True),
+            _required("at_ms", BigInteger),
+            _required("board", ID),
+            _required("player", ID),
+            _required("kind", Text),
+            _required("score", BigInteger),
+            _required("decimals", SmallInteger),
+            _required("tiebreaks", Text),
+            _required("achieved_ms", BigInteger),
+            _required("metadata", LargeBinary),
+            _required("changed", Integer),
+            _required("replay", LargeBinary),
+            # A number is never given again, as on PostgreSQL.
+            sqlite_autoincrement=True,
+        )
+        Index(f"{namespace}_submissions_player", self.submissions.c.player, self.submissions.c.id)
+
+
+@cache
+def tables(namespace: str) -> Tables:
+    """The tables of a namespace, always the same objects."""
+    return Tables(namespace)
+
+
+def _id(name: str) -> Column[str]:
+    return Column(name, ID, primary_key=True)
+
+
+def _required(name: str, kind: _Kind) -> Column[Any]:
+    return Column(name, kind, nullable=False)

@@ -1,0 +1,326 @@
+"""Writing the journal's records into the archive's tables.
+
+Records say how things stand, so of many about one thing only the last is written. What takes away by more than a key
+(a board, an erased player) is written in its turn, after all that came before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, or_, select, update
+
+from leaderboard import definitions, journal
+from leaderboard.entries import stand_in_for, unpack_head
+from leaderboard.model import Board
+
+if TYPE_CHECKING:
+    from leaderboard.archive.database import Archive
+    from leaderboard.journal import Record
+
+Row = dict[str, Any]
+
+#: Which columns a player's fields go to; those that the archive does not keep are not there.
+_PLAYER_FIELDS = ("display_name", "avatar_url", "country", "platform", "attributes", "device")
+
+
+@dataclass(slots=True)
+class _Entry:
+    order_key: bytes
+    submissions: int
+    newest_ms: int | None
+    #: None where it is as it was.
+    metadata: bytes | None
+
+
+class Writer:
+    """Writes batches, one after the other; remembers definitions between them."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive, self._tables = archive, archive.tables
+        self._boards: dict[str, Board | None] = {}
+
+    def forget(self) -> None:
+        """What was written did not come to stay."""
+        self._boards.clear()
+
+    def write(self, connection: Connection, records: Sequence[Record]) -> None:
+        batch = _Batch(self, connection)
+        for record in records:
+            kind, at_ms, *values = journal.unpack(record)
+            batch.add[kind](at_ms, *values)
+        batch.flush()
+
+    def board(self, connection: Connection, board_id: str) -> Board:
+        """The definition of the moment, for scores to be kept as they were submitted."""
+        if board_id not in self._boards:
+            boards = self._tables.boards
+            found = connection.execute(select(boards.c.definition).where(boards.c.board == board_id)).scalar()
+            self.define(board_id, found.encode() if found else None)
+        return self._boards[board_id] or Board(board_id)
+
+    def define(self, board_id: str, definition: bytes | None) -> None:
+        self._boards[board_id] = definitions.load(board_id, definition) if definition else None
+
+
+class _Batch:
+    """What a run of records comes to, until it is written."""
+
+    def __init__(self, writer: Writer, connection: Connection) -> None:
+        self._writer, self._connection = writer, connection
+        self._archive, self._tables = writer._archive, writer._tables
+        self._clear()
+        #: What to do with each kind of record.
+        self.add: dict[bytes, Callable[..., None]] = {
+            b"submit": self._submit,
+            b"standings": self._standings_begun,
+            b"remove": self._remove,
+            b"anonymise": self._anonymise,
+            b"player": self._player,
+            b"session": self._session,
+            b"end_session": self._end_session,
+            b"erasing": self._erasing,
+            b"erased": self._erased,
+            b"friend": self._friend,
+            b"board": self._board,
+            b"delete_board": self._delete_board,
+            b"reset": self._reset,
+            b"key": self._key,
+            b"maintenance": self._maintenance,
+        }
+
+    def _clear(self) -> None:
+        # None stands for what is to be deleted.
+        self._entries: dict[tuple[str, str, str], _Entry | None] = {}
+        self._players: defaultdict[str, Row] = defaultdict(dict)
+        self._sessions: dict[tuple[str, str], int | None] = {}
+        self._friends: dict[tuple[str, str], str | None] = {}
+        self._begun: dict[tuple[str, str], int | None] = {}
+        self._submissions: list[Row] = []
+
+    # -- what may wait until the end of the batch ------------------------------------------------------------------
+
+    def _submit(
+        self, at_ms: int, player: bytes, board_id: bytes, created_ms: int, count: int | bool, score: int,
+        tiebreaks: list[int], achieved_ms: int, metadata: bytes, changed: int, replay: bytes, standings: list[Any],
+    ) -> None:  # fmt: skip
+        player_id = player.decode()
+        board = self._writer.board(self._connection, board_id.decode())
+        row = self._players[player_id]
+        row["created_ms"] = created_ms
+        if count is not False:
+            row["submissions"] = count
+        for period_id, head, own_metadata in standings:
+            self._entry(board, period_id.decode(), player_id, head, metadata if own_metadata else None)
+        names = (tiebreak.name for tiebreak in board.tiebreaks)
+        signs = (tiebreak.order.sign for tiebreak in board.tiebreaks)
+        self._submissions.append(
+            {
+                "at_ms": at_ms,
+                "board": board.id,
+                "player": player_id,
+                "kind": "correction" if count is False else "submission",
+                "score": score * board.order.sign,
+                "decimals": board.decimals,
+                "tiebreaks": orjson.dumps(
+                    {name: value * sign for name, value, sign in zip(names, tiebreaks or (), signs, strict=False)}
+                ).decode(),
+                "achieved_ms": achieved_ms,
+                "metadata": metadata,
+                "changed": changed,
+                "replay": replay,
+            }
+        )
+
+    def _entry(self, board: Board, period_id: str, player: str, head: bytes, metadata: bytes | None) -> None:
+        key = (board.id, period_id, player)
+        if metadata is None and (before := self._entries.get(key)) is not None:
+            metadata = before.metadata
+        place, submissions, newest_ms = unpack_head(head, len(board.tiebreaks))
+        self._entries[key] = _Entry(place + player.encode(), submissions, newest_ms, metadata)
+
+    def _standings_begun(self, _at_ms: int, board: bytes, period_id: bytes, expires_ms: int | bool) -> None:
+        self._begun[board.decode(), period_id.decode()] = expires_ms or None
+
+    def _remove(self, _at_ms: int, board: bytes, period_id: bytes, player: bytes) -> None:
+        self._entries[board.decode(), period_id.decode(), player.decode()] = None
+
+    def _player(self, _at_ms: int, player: bytes, created_ms: int, changes: dict[bytes, bytes]) -> None:
+        row = self._players[player.decode()]
+        row["created_ms"] = created_ms
+        # An empty table of Lua's arrives as an empty list.
+        for field, value in changes.items() if changes else ():
+            if field.decode() in _PLAYER_FIELDS:
+                row[field.decode()] = value.decode() or None
+
+    def _erasing(self, _at_ms: int, player: bytes) -> None:
+        self._players[player.decode()]["state"] = "erasing"
+
+    def _session(self, _at_ms: int, player: bytes, session: bytes, expires_ms: int) -> None:
+        self._sessions[player.decode(), session.decode()] = expires_ms
+
+    def _end_session(self, _at_ms: int, player: bytes, session: bytes) -> None:
+        self._sessions[player.decode(), session.decode()] = None
+
+    def _friend(self, _at_ms: int, player: bytes, other: bytes, side: bytes) -> None:
+        self._friends[player.decode(), other.decode()] = side.decode() or None
+
+    # -- what is written in its turn -------------------------------------------------------------------------------
+
+    def _anonymise(self, _at_ms: int, board: bytes, period_id: bytes, player: bytes, stand_in: bytes) -> None:
+        self.flush()
+        self._rename(board.decode(), period_id.decode(), player.decode(), stand_in.decode())
+
+    def _erased(self, _at_ms: int, player: bytes, until_ms: int) -> None:
+        """Entries that are still there are of standings that the store has no more: they stay, nameless."""
+        self.flush()
+        tables, player_id = self._tables, player.decode()
+        entries = tables.entries.c
+        left = self._execute(
+            select(entries.board, entries.period_id, entries.order_key).where(entries.player == player_id)
+        ).all()
+        for board_id, period_id, order_key in left:
+            place = order_key[: -len(player)]
+            before = self._execute(
+                select(entries.order_key)
+                .where(entries.board == board_id, entries.period_id == period_id)
+                .where(entries.order_key >= place, entries.order_key < order_key)
+                .order_by(entries.order_key.desc())
+                .limit(1)
+            ).scalar()
+            self._rename(board_id, period_id, player_id, stand_in_for(before[len(place) :] if before else b""))
+        for table, condition in (
+            (tables.submissions, tables.submissions.c.player == player_id),
+            (tables.sessions, tables.sessions.c.player == player_id),
+            (tables.friends, or_(tables.friends.c.player == player_id, tables.friends.c.other == player_id)),
+            (tables.players, tables.players.c.player == player_id),
+        ):
+            self._execute(delete(table).where(condition))
+        row = {"player": player_id, "submissions": 0, "state": "erased", "erased_until_ms": until_ms}
+        self._execute(insert(tables.players).values(row))
+
+    def _rename(self, board_id: str, period_id: str, player: str, stand_in: str) -> None:
+        entries = self._tables.entries
+        where = and_(entries.c.board == board_id, entries.c.period_id == period_id, entries.c.player == player)
+        order_key = self._execute(select(entries.c.order_key).where(where)).scalar()
+        if order_key is None:
+            return
+        renamed = order_key[: -len(player)] + stand_in.encode()
+        self._execute(update(entries).where(where).values(player=stand_in, order_key=renamed, metadata=b""))
+
+    def _board(
+        self, _at_ms: int, board: bytes, definition: bytes, revision: int, state: bytes, season: int, season_ms: int,
+        epoch: int, anchors: bytes,
+    ) -> None:  # fmt: skip
+        self.flush()
+        board_id = board.decode()
+        self._writer.define(board_id, definition)
+        row = {
+            "board": board_id, "definition": definition.decode(), "revision": revision, "state": state.decode(),
+            "season": season, "season_ms": season_ms, "epoch": epoch, "anchors": anchors.decode(),
+        }  # fmt: skip
+        self._execute(self._archive.upsert(self._tables.boards, row), [row])
+        self._season(board_id, season, season_ms)
+
+    def _delete_board(self, _at_ms: int, board: bytes, revision: int) -> None:
+        self.flush()
+        board_id, tables = board.decode(), self._tables
+        self._writer.define(board_id, None)
+        for table in (tables.entries, tables.standings, tables.seasons, tables.submissions):
+            self._execute(delete(table).where(table.c.board == board_id))
+        nothing = {"definition": None, "season": None, "season_ms": None, "epoch": None, "anchors": None}
+        self._execute(
+            update(tables.boards)
+            .where(tables.boards.c.board == board_id)
+            .values(revision=revision, state="deleted", **nothing)
+        )
+
+    def _reset(self, at_ms: int, board: bytes, ended: int, begun: int, expires_ms: int | bool) -> None:
+        self.flush()
+        board_id, tables = board.decode(), self._tables
+        self._execute(
+            update(tables.boards).where(tables.boards.c.board == board_id).values(season=begun, season_ms=at_ms)
+        )
+        self._season(board_id, begun, at_ms)
+        if expires_ms:
+            standings = tables.standings
+            self._execute(
+                update(standings)
+                .where(standings.c.board == board_id, standings.c.period_id == f"s{ended}")
+                .values(expires_ms=expires_ms)
+            )
+
+    def _season(self, board_id: str, season: int, started_ms: int) -> None:
+        row = {"board": board_id, "season": season, "started_ms": started_ms}
+        self._execute(self._archive.upsert(self._tables.seasons, row), [row])
+
+    def _key(self, _at_ms: int, key_id: bytes, record: bytes) -> None:
+        row = {"key_id": key_id.decode(), "record": record.decode()}
+        self._execute(self._archive.upsert(self._tables.keys, row), [row])
+
+    def _maintenance(self, at_ms: int, act: bytes, reason: bytes) -> None:
+        value = orjson.dumps({"reason": reason.decode(), "at": at_ms}).decode() if act == b"begin" else ""
+        row = {"name": "maintenance", "value": value}
+        self._execute(self._archive.upsert(self._tables.installation, row), [row])
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        tables = self._tables
+        self._flush_entries()
+        by_columns: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for player, row in self._players.items():
+            by_columns[tuple(sorted(row))].append({"player": player, **row})
+        for rows in by_columns.values():
+            self._upsert(tables.players, rows)
+        self._flush_pairs(tables.sessions, ("player", "session"), "expires_ms", self._sessions)
+        self._flush_pairs(tables.friends, ("player", "other"), "side", self._friends)
+        self._upsert(
+            tables.standings,
+            [{"board": board, "period_id": id_, "expires_ms": at} for (board, id_), at in self._begun.items()],
+        )
+        if self._submissions:
+            self._execute(insert(tables.submissions), self._submissions)
+        self._clear()
+
+    def _flush_entries(self) -> None:
+        gone, as_it_was, new = [], [], []
+        for (board, period_id, player), entry in self._entries.items():
+            row: Row = {"board": board, "period_id": period_id, "player": player}
+            if entry is None:
+                gone.append(row)
+                continue
+            row |= {"order_key": entry.order_key, "submissions": entry.submissions, "newest_ms": entry.newest_ms}
+            if entry.metadata is None:
+                as_it_was.append(row | {"metadata": b""})
+            else:
+                new.append(row | {"metadata": entry.metadata})
+        self._delete(self._tables.entries, gone)
+        self._upsert(self._tables.entries, as_it_was, keeping=("metadata",))
+        self._upsert(self._tables.entries, new)
+
+    def _flush_pairs(
+        self, table: Table, names: tuple[str, str], value_name: str, pairs: dict[tuple[str, str], Any]
+    ) -> None:
+        keyed = [(dict(zip(names, key, strict=True)), value) for key, value in pairs.items()]
+        self._delete(table, [key for key, value in keyed if value is None])
+        self._upsert(table, [key | {value_name: value} for key, value in keyed if value is not None])
+
+    def _upsert(self, table: Table, rows: list[Row], keeping: Sequence[str] = ()) -> None:
+        if rows:
+            self._execute(self._archive.upsert(table, rows[0], keeping), rows)
+
+    def _delete(self, table: Table, keys: list[Row]) -> None:
+        if keys:
+            condition = and_(*(table.c[name] == bindparam(f"key_{name}") for name in keys[0]))
+            self._execute(
+                delete(table).where(condition),
+                [{f"key_{name}": value for name, value in key.items()} for key in keys],
+            )
+
+    def _execute(self, statement: Any, rows: list[Row] | None = None) -> Any:
+        return self._connection.execute(statement, rows) if rows else self._connection.execute(statement)

@@ -1,0 +1,85 @@
+-- Mark the store and begin its journal, empty and with its numbers from 1 on.
+local function open_store(store_key, journal, args)
+  redis.call('HSET', store_key, 'schema', args[1], 'partitions', args[2], 'generation', args[3],
+    'archived', 0, 'token', args[3])
+  redis.call('XADD', journal, '1-0', 'r', '')
+  redis.call('XTRIM', journal, 'MAXLEN', 0)
+end
+
+-- claim_store: mark an empty store as ours, in one step, so that two processes that start together agree. The journal
+-- is there from then on, also when it is empty: a store without it was emptied.
+--   keys   1 store · 2 definitions of boards · 3 journal
+--   args   1 schema · 2 partitions · 3 generation
+--   reply  {schema, partitions, generation} as they stand now; {} when there is data without a mark
+local function claim_store(keys, args)
+  if redis.call('EXISTS', keys[1]) == 0 then
+    if redis.call('EXISTS', keys[2], keys[3]) > 0 then return {} end
+    open_store(keys[1], keys[3], args)
+  end
+  return redis.call('HMGET', keys[1], 'schema', 'partitions', 'generation')
+end
+register('claim_store', claim_store, {})
+
+-- trim_journal: drop what the archive has.
+--   keys   1 store · 2 journal
+--   args   1 the last number that is archived · 2 the token of the archive's last step · 3 generation
+--   reply  {"trimmed"} · {"older"}: a reader that lost its lease comes late · {"stale"}: another generation
+--   cost   O(R) for R records dropped
+local function trim_journal(keys, args)
+  local known = redis.call('HMGET', keys[1], 'generation', 'archived')
+  if known[1] ~= args[3] then return {'stale'} end
+  if tonumber(known[2]) > tonumber(args[1]) then return {'older'} end
+  redis.call('HSET', keys[1], 'archived', args[1], 'token', args[2])
+  redis.call('XTRIM', keys[2], 'MINID', '1-' .. string.format('%.0f', tonumber(args[1]) + 1))
+  return {'trimmed'}
+end
+-- A full store must be able to get rid of what is archived.
+register('trim_journal', trim_journal, {'allow-oom'})
+
+-- write_key: keep the record of an admin's, server's or reader's key.
+--   keys   1 keys
+--   args   1 now_ms · 2 key id · 3 record (JSON)
+--   reply  {"written"} · {"journal_full"}
+local function write_key(keys, args)
+  if journal_is_full() then return {'journal_full'} end
+  redis.call('HSET', keys[1], args[2], args[3])
+  record('key', tonumber(args[1]), args[2], args[3])
+  return {'written'}
+end
+register_change('write_key', write_key, {})
+
+-- set_maintenance: begin maintenance, or end it.
+--   keys   1 maintenance
+--   args   1 now_ms · 2 "begin" or "end" · 3 reason
+--   reply  {"begun"} · {"ended"}
+local function set_maintenance(keys, args)
+  if args[2] == 'begin' then
+    redis.call('HSET', keys[1], 'reason', args[3], 'at', args[1])
+  else
+    redis.call('DEL', keys[1])
+  end
+  record('maintenance', tonumber(args[1]), args[2], args[3])
+  return {args[2] == 'begin' and 'begun' or 'ended'}
+end
+register_change('set_maintenance', set_maintenance, {'allow-oom'})
+
+-- begin_rebuild: close the store; from now on nothing changes, and nothing more is answered.
+--   keys   1 store · 2 journal · 3 rebuild
+--   args   fields of the rebuild and their values
+--   reply  {"begun"}
+local function begin_rebuild(keys, args)
+  redis.call('DEL', keys[1], keys[2], keys[3])
+  redis.call('HSET', keys[3], unpack(args))
+  return {'begun'}
+end
+register('begin_rebuild', begin_rebuild, {})
+
+-- finish_rebuild: open the store under a new generation.
+--   keys   1 store · 2 journal · 3 rebuild
+--   args   1 schema · 2 partitions · 3 generation
+--   reply  {"opened"}, also when it was opened before
+local function finish_rebuild(keys, args)
+  if redis.call('DEL', keys[3]) == 1 then open_store(keys[1], keys[2], args) end
+  return {'opened'}
+end
+register('finish_rebuild', finish_rebuild, {})
