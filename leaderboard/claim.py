@@ -11,11 +11,13 @@ import logging
 import secrets
 import time
 
+from redis.exceptions import ResponseError
+
 from leaderboard.archive.database import Archive
 from leaderboard.archive.readers import known_generation
 from leaderboard.errors import Problem, SettingError
 from leaderboard.keys import Keys
-from leaderboard.settings import Settings
+from leaderboard.settings import Durability, Settings
 from leaderboard.store.client import Store, emptied
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class Claim:
 
     def __init__(self, store: Store, keys: Keys, archive: Archive, settings: Settings) -> None:
         self._store, self._keys, self._archive = store, keys, archive
-        self._alarm = settings.journal_records_alarm
+        self._alarm, self._durability = settings.journal_records_alarm, settings.durability
         #: Whether this process has seen the store claimed, and when it looked last.
         self._seen = False
         self._looked_at_s = self._warned_at_s = -WARN_EVERY_S
@@ -94,6 +96,7 @@ class Claim:
                 f"the store's maxmemory-policy is {policy[1].decode()}: it would silently throw standings away. "
                 "Set it to noeviction."
             )
+        self._check_durability()
         if mark[0] is None:
             # Only an empty store is written to: a full one may still be read, and is ready for that.
             mark = self._claim()
@@ -108,6 +111,17 @@ class Claim:
                 "the store's journal was deleted: `leaderboard rebuild --replace` makes the store anew from the archive"
             )
         return generation
+
+    def _check_durability(self) -> None:
+        """That the store can do what LEADERBOARD_DURABILITY asks for; whether in time shows at each change."""
+        if self._durability is Durability.FSYNC:
+            try:
+                self._store.read(("WAITAOF", 1, 0, 1))
+            except ResponseError as error:
+                raise SettingError(
+                    f"LEADERBOARD_DURABILITY is fsync, and the store cannot: {error}. It needs Redis or Valkey from "
+                    "7.2 on, with appendonly yes"
+                ) from error
 
     def _claim(self) -> list[bytes | None]:
         if self._store.read(("EXISTS", self._keys.rebuild))[0]:

@@ -44,6 +44,9 @@ Permanent, about players
 Short-lived, about the installation
     ``lb:{0}:worker``                 string: what the worker last said of itself (leaderboard/worker/report.py); 20 s
 
+    ``lb:{0}:fence``                  string: written after changes that are to be durable, so that there is something
+                                      to wait for (leaderboard/store/client.py); a minute
+
 Short-lived, about players
     ``lb:{0}:rate:<board>:<player>``  string: the rate limit's arrival time; expires when it has run off
     ``lb:{0}:replay:<player>``        string: the newest 32 idempotency keys, packed (store/lua/replay.lua); 48 hours
@@ -78,6 +81,7 @@ class Keys:
         self.store = self._home + "store"
         self.journal = self._home + "journal"
         self.worker = self._home + "worker"
+        self.fence = self._home + "fence"
         self.rebuild = self._home + "rebuild"
         self.keys = self._home + "keys"
         self.names = self._home + "names"

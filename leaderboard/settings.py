@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from environs import Env
@@ -18,6 +19,17 @@ NAMESPACE = re.compile(r"[a-z][a-z0-9]{0,15}")
 
 #: What the archive can be kept in.
 DATABASES = ("postgresql://", "postgres://", "sqlite:///")
+
+
+class Durability(StrEnum):
+    """What an acknowledged change has survived."""
+
+    #: The store's own process; its machine within a second (`appendfsync everysec`).
+    EVERYSEC = "everysec"
+    #: It is on the store's disk.
+    FSYNC = "fsync"
+    #: So many replicas have it.
+    REPLICATED = "replicated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,10 @@ class Settings:
     #: Connections to the store per process, and how long a request waits for a free one.
     store_connections: int = 64
     store_connection_wait_s: float = 0.2
+    #: What is waited for before a change is acknowledged, by how many replicas, and for how long at most.
+    durability: Durability = Durability.EVERYSEC
+    durability_replicas: int = 1
+    durability_wait_s: float = 1.0
     #: So many records may wait in the journal for the archive before changes are refused, and before it is said aloud.
     journal_records_most: int = 1_000_000
     journal_records_alarm: int = 100_000
@@ -54,6 +70,10 @@ class Settings:
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
             raise SettingError(f"LEADERBOARD_NAMESPACE is {self.namespace!r}; it must match {NAMESPACE.pattern}")
+        if not 0 < self.durability_wait_s < self.store_timeout_s:
+            raise SettingError("LEADERBOARD_DURABILITY_WAIT_S must be more than 0 and less than STORE_TIMEOUT_S")
+        if self.durability_replicas < 1:
+            raise SettingError("LEADERBOARD_DURABILITY_REPLICAS must be at least 1")
         if self.database_url is not None and not self.database_url.startswith(DATABASES):
             # Not what it is: there may be a password in it.
             raise SettingError("LEADERBOARD_DATABASE_URL must begin with postgresql://, postgres:// or sqlite:///")
@@ -77,6 +97,9 @@ def load_settings() -> Settings:
             store_connect_timeout_s=env.float("STORE_CONNECT_TIMEOUT_S", default.store_connect_timeout_s),
             store_connections=env.int("STORE_CONNECTIONS", default.store_connections),
             store_connection_wait_s=env.float("STORE_CONNECTION_WAIT_S", default.store_connection_wait_s),
+            durability=_one_of(Durability, env.str("DURABILITY", default.durability.value)),
+            durability_replicas=env.int("DURABILITY_REPLICAS", default.durability_replicas),
+            durability_wait_s=env.float("DURABILITY_WAIT_S", default.durability_wait_s),
             journal_records_most=env.int("JOURNAL_RECORDS_MOST", default.journal_records_most),
             journal_records_alarm=env.int("JOURNAL_RECORDS_ALARM", default.journal_records_alarm),
             submissions_days=env.int("SUBMISSIONS_DAYS", default.submissions_days),
@@ -85,3 +108,10 @@ def load_settings() -> Settings:
         )
     except ValueError as error:
         raise SettingError(str(error)) from error
+
+
+def _one_of(choices: type[Durability], value: str) -> Durability:
+    try:
+        return choices(value)
+    except ValueError:
+        raise SettingError(f"LEADERBOARD_DURABILITY is {value!r}; it must be one of {', '.join(choices)}") from None

@@ -136,4 +136,4 @@ def _prepare_all(
 
 
 def _is_away(result: Result | Problem) -> bool:
-    return isinstance(result, Problem) and result.code in ("store_unavailable", "outcome_unknown")
+    return isinstance(result, Problem) and result.code in ("store_unavailable", "outcome_unknown", "not_durable")

@@ -29,6 +29,7 @@ from leaderboard.model import PeriodKind
 from leaderboard.settings import Settings
 from leaderboard.store.embedded import EmbeddedStore
 from loadtests import crowd
+from loadtests.keeping import start_worker
 from loadtests.wrk import SCORE, Measured, Request, WrkError, find_wrk, measure, write_requests
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +82,10 @@ def main(
             bare = stack.enter_context(serving("loadtests.bare:app", "/hello", settings, workers))
             service = stack.enter_context(serving("leaderboard:create_app()", "/readyz", settings, workers))
             lb = open_installation(settings)
-            stack.callback(lb.store.close)
+            stack.callback(lb.close)
+            lb.claim.check()
+            # As `leaderboard serve` does: archiving takes its share of the cores.
+            stack.callback(start_worker(settings).kill)
             cases = list(prepare(lb, bare, service, folder, Size(min(entries, 10**7), min(players, entries), workers)))
             measured = run(cases, rounds, seconds, connections)
             engine = store.engine

@@ -1,4 +1,4 @@
-"""What `leaderboard serve` runs: the embedded store, the worker, the web server and the demo, as children of one process.
+"""What `leaderboard serve` runs: the embedded store, the worker, the web server and the demo, as its children.
 
 A child that dies is started again. Killing this process with -9 ends its children too: see
 `leaderboard.child`.
@@ -24,7 +24,7 @@ from leaderboard.serve.announcement import announcement
 from leaderboard.serve.first_start import ADMIN_KEY, SERVER_KEY, FirstKeys, first_keys
 from leaderboard.serve.listener import address_to_try, listen, url_of
 from leaderboard.serve.mending import mend
-from leaderboard.settings import Settings
+from leaderboard.settings import Durability, Settings
 from leaderboard.stop_request import StopRequest
 from leaderboard.store.embedded import EmbeddedStore
 
@@ -74,6 +74,10 @@ class Supervisor:
 
     def run(self, host: str, port: int, *, demo: bool) -> None:
         """Run until a stop is asked for; raise SettingError when it cannot start."""
+        if self._settings.redis_url is None and self._settings.durability is Durability.REPLICATED:
+            raise SettingError(
+                "LEADERBOARD_DURABILITY is replicated, which the embedded store, alone as it is, cannot be"
+            )
         listener = listen(host, port)
         store = EmbeddedStore(self._settings) if self._settings.redis_url is None else None
         try:

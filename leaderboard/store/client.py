@@ -7,6 +7,7 @@ be sent" and "reply lost" into one error. So this drives its connections directl
 - sent, and no reply came in time: a read is asked once more; a write raises `outcome_unknown`.
 - refused by the store (out of memory, disk full, read-only, loading): `store_unavailable`; nothing happened.
 - refused by a function because the store was emptied: `store_unavailable`; because the journal is full: `journal_full`.
+- done, but not on the disk or the replicas that LEADERBOARD_DURABILITY asks for in time: `not_durable`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from redis.retry import Retry
 
 from leaderboard.errors import Problem
 from leaderboard.keys import Keys
-from leaderboard.settings import Settings
+from leaderboard.settings import Durability, Settings
 from leaderboard.store.library import library
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ FunctionCall = tuple[str, Sequence[str], Sequence[str | bytes | int | float]]
 
 #: What the Retry-After of a 503 says.
 RETRY_AFTER_S = 1
+
+#: Any time will do: only the writing of it counts.
+FENCE_MS = 60_000
 
 #: Refusals that pass by themselves or with an operator's help; the command did not run.
 _REFUSALS = (
@@ -50,6 +54,10 @@ _CLOSING_REFUSALS = (BusyLoadingError, AuthenticationError)
 
 def unavailable(detail: str | None = None) -> Problem:
     return Problem("store_unavailable", detail, retry_after_s=RETRY_AFTER_S)
+
+
+def not_durable() -> Problem:
+    return Problem("not_durable", retry_after_s=RETRY_AFTER_S)
 
 
 def emptied() -> Problem:
@@ -78,7 +86,9 @@ class Store:
     def __init__(self, settings: Settings) -> None:
         assert settings.redis_url is not None  # noqa: S101  connect_store() checks it
         self._library = library(settings.namespace)
-        self._journal, self._journal_most = Keys(settings.namespace).journal, settings.journal_records_most
+        keys = Keys(settings.namespace)
+        self._journal, self._journal_most = keys.journal, settings.journal_records_most
+        self._barrier, self._enough = _barrier(settings, keys)
         self._pool = BlockingConnectionPool.from_url(
             settings.redis_url,
             max_connections=settings.store_connections,
@@ -117,7 +127,7 @@ class Store:
         """The same, each for itself: a Problem stands in the place of a call that was refused."""
         # What these take besides: see register_change in store/lua/journal.lua.
         journaled = [(name, [*keys, self._journal], [*args, self._journal_most]) for name, keys, args in calls]
-        return [_judge_change(reply) for reply in self._functions("FCALL", journaled, self._exchange)]
+        return [_judge_change(reply) for reply in self._functions("FCALL", journaled, self._exchange_durably)]
 
     def call(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
         """Call a function that writes what the archive need not know, never twice."""
@@ -168,6 +178,16 @@ class Store:
         except Problem as problem:
             raise unavailable("The store did not answer in time.") from problem
 
+    def _exchange_durably(self, commands: Sequence[Command]) -> list[Any]:
+        """The same; a Problem stands for every reply that may be lost with the machine it came from."""
+        if not self._barrier:
+            return self._exchange(commands)
+        *replies, fence, reached = self._exchange([*commands, *self._barrier])
+        if not isinstance(fence, RedisError) and _holders(reached) >= self._enough:
+            return replies
+        log.warning("not durable in time: %s, %s", fence, reached)
+        return [reply if isinstance(reply, RedisError) else not_durable() for reply in replies]
+
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands and return their replies; error replies come back as ResponseError objects."""
         try:
@@ -202,6 +222,29 @@ class Store:
             raise
         finally:
             self._pool.release(connection)  # type: ignore[no-untyped-call]
+
+
+def _holders(reached: Any) -> int:
+    """How many hold what was written: WAITAOF says how many disks and how many replicas, WAIT how many replicas."""
+    if isinstance(reached, RedisError):
+        return 0
+    return int(reached[0] if isinstance(reached, list) else reached)
+
+
+def _barrier(settings: Settings, keys: Keys) -> tuple[list[Command], int]:
+    """What is sent after changes, and which answer to it is enough.
+
+    WAIT and WAITAOF speak of what their own connection wrote. What a repeat was the first time was written on another,
+    so there is always something written first: whatever holds that holds all that came before.
+    """
+    wait_ms = int(settings.durability_wait_s * 1000)
+    fence = ("SET", keys.fence, "", "PX", FENCE_MS)
+    match settings.durability:
+        case Durability.FSYNC:
+            return [fence, ("WAITAOF", 1, 0, wait_ms)], 1
+        case Durability.REPLICATED:
+            return [fence, ("WAIT", settings.durability_replicas, wait_ms)], settings.durability_replicas
+    return [], 0
 
 
 def _judge(reply: Any) -> Any:

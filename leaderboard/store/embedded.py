@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from leaderboard.child import Child
 from leaderboard.errors import SettingError
-from leaderboard.settings import Settings
+from leaderboard.settings import Durability, Settings
 from leaderboard.store.directory_lock import DirectoryLock
 from leaderboard.store.engine import Engine, find_engine
 from leaderboard.store.socket_path import place_socket, remove_socket, url_of_socket
@@ -51,6 +51,7 @@ class EmbeddedStore:
     def __init__(self, settings: Settings) -> None:
         self._directory = settings.data_dir.absolute() / "store"
         self._binary = settings.store_binary
+        self._every_write = settings.durability is Durability.FSYNC
         self._place: _Place | None = None
         self._log_from = 0
         #: The server process of the moment; None before the start and after the stop.
@@ -153,8 +154,8 @@ class EmbeddedStore:
             "dir": str(self._directory),
             "daemonize": "no",
             "appendonly": "yes",
-            # A power cut loses at most the last second; a killed server loses nothing acknowledged.
-            "appendfsync": "everysec",
+            # With everysec a power cut loses at most the last second; a killed server loses nothing acknowledged.
+            "appendfsync": "always" if self._every_write else "everysec",
             # A record cut off at the end by a crash was never acknowledged; it must not keep the store down.
             "aof-load-truncated": "yes",
             "save": "",
