@@ -78,6 +78,47 @@ class EntryAnswer(Answer):
     achieved_at = _instant()
 
 
+class _SubmittedAnswer(Answer):
+    board = fields.String(required=True)
+    score = _number()
+    tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    metadata = fields.Dict(required=True, allow_none=True)
+    achieved_at = _instant()
+
+
+class KeptEntryAnswer(_SubmittedAnswer):
+    period_id = fields.String(required=True)
+    submissions = fields.Integer(required=True)
+
+
+class KeptSubmissionAnswer(_SubmittedAnswer):
+    at = _instant()
+    kind = fields.String(required=True, validate=validate.OneOf(["submission", "correction"]))
+
+
+class KeptSessionAnswer(Answer):
+    expires_at = _instant()
+
+
+class KeptFriendAnswer(Answer):
+    player = fields.String(required=True)
+    state = fields.Enum(FriendState, by_value=True, required=True)
+    since = _instant()
+    by = fields.String(required=True, metadata={"description": "Whose act it was: a player, or `server`."})
+
+
+class ExportAnswer(Answer):
+    player = fields.Nested(ProfileAnswer, required=True)
+    exported_at = _instant()
+    device_hash = fields.String(
+        required=True, allow_none=True, metadata={"description": "SHA-256 of the device id it signs in with."}
+    )
+    sessions = fields.List(fields.Nested(KeptSessionAnswer), required=True)
+    friends = fields.List(fields.Nested(KeptFriendAnswer), required=True)
+    entries = fields.List(fields.Nested(KeptEntryAnswer), required=True)
+    submissions = fields.List(fields.Nested(KeptSubmissionAnswer), required=True)
+
+
 class FriendEntryAnswer(EntryAnswer):
     board_rank = fields.Integer(required=True)
 

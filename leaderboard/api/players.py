@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from leaderboard import boards, players, sessions, standings
+from leaderboard import boards, players, privacy, sessions, standings
 from leaderboard.api import answers, schemas
 from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
-from leaderboard.api.shapes import show_entry, show_place, show_profile
+from leaderboard.api.shapes import show_entry, show_export, show_place, show_profile
 from leaderboard.callers import Role
 from leaderboard.cursors import read_id_cursor, write_id_cursor
 from leaderboard.errors import Problem
@@ -126,13 +126,33 @@ def patch_player(request: Request, player: str) -> Response:
 def delete_player(request: Request, player: str) -> Response:
     """Erase a player.
 
-    Its entries leave every standings, on every board; its profile, sessions and friendships go. The id is refused for
-    30 days. A call that was cut off is finished by calling again.
+    Its entries leave every standings, on every board, but for settled ones: there they stay without name, id and
+    metadata, so that nobody else's rank changes. Its profile, sessions, friendships and submissions go; from journal
+    and archive within seconds. The id is refused for 30 days. A call that was cut off is finished by calling again.
     """
     player = request.player(player)
     request.caller.require_player(player)
     players.erase_player(request.lb, player)
     return no_content()
+
+
+@blueprint.get("/players/<player:player>/export")
+@operation(
+    "export_player",
+    role=Role.SERVER,
+    owner=True,
+    answers={200: answers.ExportAnswer},
+    errors=(*PLAYER_ERRORS, "archive_unavailable"),
+)
+def export_player(request: Request, player: str) -> Response:
+    """Everything stored about a player.
+
+    Its profile, sessions, friends and blocks, its entries in every standings, past ones too, and its submissions for
+    as long as they are kept one by one. What others keep about the player, such as that they block it, is theirs.
+    """
+    player = request.player(player)
+    request.caller.require_player(player)
+    return answer(show_export(privacy.export_player(request.lb, player)), cached=False)
 
 
 @blueprint.get("/players/<player:player>/entries")

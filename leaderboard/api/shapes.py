@@ -14,9 +14,13 @@ from leaderboard.boards import Snapshot
 from leaderboard.definitions import to_definition
 from leaderboard.model import Board, Entry, Occurrence, PeriodState, PlayerName
 from leaderboard.players import Profile
+from leaderboard.privacy import PlayerData
 from leaderboard.scores import unscale
 from leaderboard.seasons import current_occurrence
 from leaderboard.submission import Result, Standing
+
+#: Of an entry that is exported: there is no rank to it, and whose it is goes without saying.
+_NOT_EXPORTED = ("rank", "player")
 
 
 def show_name(name: PlayerName) -> dict[str, Any]:
@@ -101,6 +105,36 @@ def show_board(snapshot: Snapshot, now_ms: int, *, rules: bool) -> dict[str, Any
         for occurrence in [current_occurrence(snapshot, period, now_ms)]
     ]
     return shown
+
+
+def show_export(data: PlayerData) -> dict[str, Any]:
+    return {
+        "player": show_profile(data.profile, private=True),
+        "exported_at": show_instant(data.at_ms),
+        "device_hash": data.device,
+        "sessions": [{"expires_at": show_instant(at_ms)} for at_ms in data.sessions_ms],
+        "friends": [
+            {"player": friend.player, "state": friend.state, "since": show_instant(friend.since_ms), "by": friend.by}
+            for friend in data.friends
+        ],
+        "entries": [
+            {"board": kept.board.id, "period_id": kept.period_id, "submissions": kept.submissions}
+            | {name: value for name, value in show_entry(kept.board, kept.entry).items() if name not in _NOT_EXPORTED}
+            for kept in data.entries
+        ],
+        "submissions": [
+            {
+                "at": show_instant(kept.at_ms),
+                "board": kept.board,
+                "kind": kept.kind,
+                "score": unscale(kept.score, kept.decimals),
+                "tiebreaks": kept.tiebreaks,
+                "achieved_at": show_instant(kept.achieved_ms),
+                "metadata": orjson.loads(kept.metadata) if kept.metadata else None,
+            }
+            for kept in data.submissions
+        ],
+    }
 
 
 def show_profile(profile: Profile, *, private: bool) -> dict[str, Any]:

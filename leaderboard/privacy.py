@@ -1,0 +1,120 @@
+"""Everything that is stored about a player, for that player. All of it comes from the archive, of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+from sqlalchemy import Connection, select
+
+from leaderboard import definitions
+from leaderboard.archive.freshness import wait_for_archive
+from leaderboard.entries import place_of, read_entry
+from leaderboard.model import Board, Entry
+from leaderboard.players import Profile, get_profile
+
+if TYPE_CHECKING:
+    from leaderboard.installation import Installation
+
+#: How long a request waits for the archive to get what has just happened.
+WAIT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFriend:
+    player: str
+    state: str
+    since_ms: int
+    #: Whose act it was: a player, or `server`.
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEntry:
+    board: Board
+    period_id: str
+    #: Without a rank: the standings may be over and gone from the store.
+    entry: Entry
+    submissions: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSubmission:
+    at_ms: int
+    board: str
+    kind: str
+    #: Scaled by `decimals`.
+    score: int
+    decimals: int
+    tiebreaks: dict[str, int]
+    achieved_ms: int
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerData:
+    profile: Profile
+    at_ms: int
+    #: The hash of the device id that it signs in with.
+    device: str | None
+    #: When its sessions end.
+    sessions_ms: list[int]
+    friends: list[KeptFriend]
+    entries: list[KeptEntry]
+    submissions: list[KeptSubmission]
+
+
+def export_player(lb: Installation, player: str) -> PlayerData:
+    """Raises player_not_found, player_erased; archive_unavailable when it is away or too far behind."""
+    profile = get_profile(lb, player)
+    wait_for_archive(lb, WAIT_S)
+    players, sessions = lb.archive.tables.players, lb.archive.tables.sessions
+    with lb.archive.read() as connection:
+        return PlayerData(
+            profile,
+            lb.clock.now_ms(),
+            connection.scalar(select(players.c.device).where(players.c.player == player)),
+            list(
+                connection.scalars(
+                    select(sessions.c.expires_ms).where(sessions.c.player == player).order_by("expires_ms")
+                )
+            ),
+            list(_friends(lb, connection, player)),
+            list(_entries(lb, connection, player)),
+            list(_submissions(lb, connection, player)),
+        )
+
+
+def _friends(lb: Installation, connection: Connection, player: str) -> Iterator[KeptFriend]:
+    friends = lb.archive.tables.friends
+    for row in connection.execute(select(friends).where(friends.c.player == player).order_by(friends.c.other)):
+        state, at_ms, by = row.side.split(";", 2)
+        yield KeptFriend(row.other, state, int(at_ms), by)
+
+
+def _entries(lb: Installation, connection: Connection, player: str) -> Iterator[KeptEntry]:
+    entries, boards = lb.archive.tables.entries, lb.archive.tables.boards
+    rows = connection.execute(
+        select(entries, boards.c.definition)
+        .join(boards, boards.c.board == entries.c.board)
+        .where(entries.c.player == player)
+        .order_by(entries.c.board, entries.c.period_id)
+    )
+    for row in rows:
+        board = definitions.load(row.board, row.definition.encode())
+        head = row.order_key[: -len(player)]
+        packed = head + bytes(4) + row.metadata
+        entry = read_entry(board, 0, place_of(board, player, packed), packed, None)
+        yield KeptEntry(board, row.period_id, entry, row.submissions)
+
+
+def _submissions(lb: Installation, connection: Connection, player: str) -> Iterator[KeptSubmission]:
+    submissions = lb.archive.tables.submissions
+    rows = connection.execute(select(submissions).where(submissions.c.player == player).order_by(submissions.c.id))
+    for row in rows:
+        yield KeptSubmission(
+            row.at_ms, row.board, row.kind, row.score, row.decimals, orjson.loads(row.tiebreaks), row.achieved_ms,
+            row.metadata,
+        )  # fmt: skip

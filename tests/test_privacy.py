@@ -1,0 +1,213 @@
+"""What is stored about a player: all of it for the player, and none of it after an erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from flask import Flask
+from sqlalchemy import LargeBinary, String, select
+
+from leaderboard.installation import Installation
+from leaderboard.model import DAY_MS
+from leaderboard.worker.drain import Drain
+from tests.client import Client
+from tests.conftest import SetClock
+
+#: Long and odd enough not to be anywhere by chance.
+ALICE = "alice-of-the-erased"
+DEVICE = "a-device-of-alice-0123456789abcdef"
+
+
+@pytest.fixture
+def lb(app: Flask) -> Installation:
+    installation: Installation = app.extensions["leaderboard"]
+    return installation
+
+
+@pytest.fixture
+def drain(lb: Installation) -> Drain:
+    return Drain(lb)
+
+
+def archive(drain: Drain) -> None:
+    while drain.step():
+        pass
+
+
+def stored(raw: redis.Redis) -> Iterator[bytes]:
+    """Every key, field and value of the store."""
+    for key in raw.scan_iter(count=1000):
+        yield key
+        match raw.type(key):
+            case b"string":
+                yield raw.get(key)
+            case b"hash":
+                yield from (part for pair in raw.hgetall(key).items() for part in pair)
+            case b"zset":
+                yield from raw.zrange(key, 0, -1)
+            case b"set":
+                yield from raw.smembers(key)
+            case b"stream":
+                yield from (part for _, fields in raw.xrange(key) for part in fields.values())
+
+
+def archived(lb: Installation) -> Iterator[bytes]:
+    """Every text and every piece of bytes in the archive."""
+    with lb.archive.read() as connection:
+        for table in lb.archive.tables.metadata.sorted_tables:
+            for row in connection.execute(select(*(c for c in table.c if isinstance(c.type, String | LargeBinary)))):
+                yield from (value.encode() if isinstance(value, str) else value for value in row if value)
+
+
+def fill(api: Client) -> str:
+    """Alice has something of everything; returns the id of her second player, whom a device signed in."""
+    api.define("main", periods=[{"kind": "season"}, {"kind": "weekly"}, {"kind": "alltime"}], ties="dense")
+    for player in (ALICE, "bob", "carol"):
+        api.server.put(f"/v1/players/{player}", {"display_name": f"{player}, by name"}, expect=201)
+    alice, bob, carol = api.player(ALICE), api.player("bob"), api.player("carol")
+    alice.put("/v1/players/me/friends/bob")
+    bob.put(f"/v1/players/me/friends/{ALICE}")
+    alice.put("/v1/players/me/blocks/carol", expect=204)
+    carol.put(f"/v1/players/me/blocks/{ALICE}", expect=204)
+    for player, score in (("bob", 10), (ALICE, 10), ("carol", 10), (ALICE, 8)):
+        api.submit(player, score, metadata={"of": player}, key=f"{player}-{score}")
+    return str(api.post("/v1/sessions", {"device_id": DEVICE}, expect=201)["player"]["id"])
+
+
+def test_a_player_gets_everything_stored_about_it(api: Client, drain: Drain, clock: SetClock) -> None:
+    fill(api)
+    api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
+    archive(drain)
+    alice = api.player(ALICE)
+    archive(drain)
+    data = alice.get("/v1/players/me/export")
+    assert data["player"]["display_name"] == f"{ALICE}, by name"
+    assert data["player"]["submissions"] == 2
+    assert len(data["sessions"]) == 2
+    assert data["device_hash"] is None
+    assert [(friend["player"], friend["state"], friend["by"]) for friend in data["friends"]] == [
+        ("bob", "friends", "bob"),
+        ("carol", "blocked", ALICE),
+    ]
+    assert {entry["period_id"][0] for entry in data["entries"]} == {"s", "2", "a"}
+    for entry in data["entries"]:
+        assert (entry["score"], entry["metadata"], entry["submissions"]) == (10, {"of": ALICE}, 2)
+    assert [(each["score"], each["metadata"], each["kind"]) for each in data["submissions"]] == [
+        (10, {"of": ALICE}, "submission"),
+        (8, {"of": ALICE}, "submission"),
+    ]
+    assert api.server.get(f"/v1/players/{ALICE}/export")["submissions"] == data["submissions"]
+
+
+def test_numbers_are_exported_as_they_were_submitted(api: Client, drain: Drain) -> None:
+    tiebreaks = [{"name": "wins"}, {"name": "losses", "order": "asc"}]
+    api.define("main", order="asc", decimals=2, tiebreaks=tiebreaks)
+    api.submit("alice", 12.5, tiebreaks={"wins": 3, "losses": -4})
+    archive(drain)
+    data = api.server.get("/v1/players/alice/export")
+    for each in (*data["entries"], *data["submissions"]):
+        assert (each["score"], each["tiebreaks"]) == (12.5, {"wins": 3, "losses": -4})
+
+
+def test_an_export_is_for_the_player_itself(api: Client, drain: Drain) -> None:
+    fill(api)
+    archive(drain)
+    assert api.player("bob").get(f"/v1/players/{ALICE}/export", expect=403)["code"] == "forbidden"
+    assert api.get(f"/v1/players/{ALICE}/export", expect=401)["code"] == "unauthenticated"
+    assert api.server.get("/v1/players/nobody/export", expect=404)["code"] == "player_not_found"
+
+
+def test_an_export_waits_for_the_archive_rather_than_leave_something_out(
+    api: Client, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leaderboard.privacy.WAIT_S", 0.0)
+    fill(api)
+    archive(drain)
+    api.submit(ALICE, 11)
+    assert api.server.get(f"/v1/players/{ALICE}/export", expect=503)["code"] == "archive_unavailable"
+
+
+@pytest.mark.parametrize("archived_between", [True, False])
+def test_after_an_erasure_nothing_is_left(
+    api: Client, raw: redis.Redis, lb: Installation, drain: Drain, archived_between: bool
+) -> None:
+    by_device = fill(api)
+    if archived_between:
+        archive(drain)
+    for player in (ALICE, by_device):
+        api.server.delete(f"/v1/players/{player}")
+    archive(drain)
+    left = {
+        text
+        for text in (*stored(raw), *archived(lb))
+        if any(secret.encode() in text for secret in (ALICE, by_device, "by name, of", DEVICE))
+    }
+    # The marks that refuse the ids for 30 days, in the store and in the archive.
+    assert left == {
+        *(f"lb:{{0}}:player:{player}".encode() for player in (ALICE, by_device)), ALICE.encode(), by_device.encode(),
+    }  # fmt: skip
+    assert raw.hgetall(f"lb:{{0}}:player:{ALICE}") == {b"state": b"erased"}
+    assert raw.xlen("lb:{0}:journal") == 0
+
+
+def week_of(api: Client) -> list[tuple[int, str, Any]]:
+    page = api.get("/v1/boards/main/standings?period=weekly&period_id=previous")
+    return [(entry["rank"], entry["player"]["id"], entry["metadata"]) for entry in page["entries"]]
+
+
+@pytest.mark.parametrize("ties", ["ordinal", "competition", "dense"])
+def test_in_settled_standings_a_nameless_entry_keeps_everybody_elses_rank(
+    api: Client, raw: redis.Redis, clock: SetClock, drain: Drain, lb: Installation, ties: str
+) -> None:
+    api.define("main", ties=ties, periods=[{"kind": "weekly"}, {"kind": "alltime"}])
+    # All of them at the same instant, so that 10 is ordered by id alone:  a  b  b.  c  |  z
+    for player in ("a", "b", "b.", "c"):
+        api.submit(player, 10, metadata={"of": player})
+    api.submit("z", 9)
+    clock.pass_ms(8 * DAY_MS)
+    before = week_of(api)
+    for player in ("b", "b.", "a", "z"):
+        api.server.delete(f"/v1/players/{player}")
+    after = week_of(api)
+    assert [rank for rank, _, _ in after] == [rank for rank, _, _ in before]
+    assert after[3] == before[3]
+    nameless = [row for row in after if row[1] != "c"]
+    assert len(nameless) == 4
+    for _, player, metadata in nameless:
+        assert player.startswith("-")
+        assert metadata is None
+        # No call takes such an id for a player.
+        api.get(f"/v1/players/{player}", expect=404)
+    # In standings that go on it is gone.
+    assert [row[1] for row in api.table(query="&period=alltime")] == ["c"]
+    archive(drain)
+    with lb.archive.read() as connection:
+        entries = lb.archive.tables.entries
+        weekly = select(entries.c.order_key).where(entries.c.period_id != "all").order_by(entries.c.order_key)
+        keys = [key[7:] for key in connection.scalars(weekly)]
+    week = next(key for key in raw.scan_iter("lb:{0}:order:main:2*"))
+    assert keys == raw.zrange(week, 0, -1)
+
+
+def test_standings_that_the_store_has_no_more_become_nameless_in_the_archive(
+    api: Client, raw: redis.Redis, lb: Installation, drain: Drain
+) -> None:
+    api.define("main", periods=[{"kind": "weekly"}, {"kind": "alltime"}])
+    for player in ("a", "b", "c"):
+        api.submit(player, 10, metadata={"of": player})
+    archive(drain)
+    with lb.archive.read() as connection:
+        entries = lb.archive.tables.entries
+        weekly = select(entries.c.player).where(entries.c.period_id != "all").order_by(entries.c.order_key)
+        assert list(connection.scalars(weekly)) == ["a", "b", "c"]
+    # As after their time.
+    raw.delete(*raw.scan_iter("lb:{0}:order:main:2*"), *raw.scan_iter("lb:{0}:entries:main:2*"))
+    api.server.delete("/v1/players/b")
+    archive(drain)
+    with lb.archive.read() as connection:
+        first, nameless, last = connection.scalars(weekly)
+    assert (first, last) == ("a", "c")
+    assert nameless.startswith("a\x01")
