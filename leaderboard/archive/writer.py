@@ -77,6 +77,7 @@ class _Batch:
         #: What to do with each kind of record.
         self.add: dict[bytes, Callable[..., None]] = {
             b"submit": self._submit,
+            b"entry": self._put_entry,
             b"standings": self._standings_begun,
             b"remove": self._remove,
             b"anonymise": self._anonymise,
@@ -142,6 +143,12 @@ class _Batch:
             metadata = before.metadata
         place, submissions, newest_ms = unpack_head(head, len(board.tiebreaks))
         self._entries[key] = _Entry(place + player.encode(), submissions, newest_ms, metadata)
+
+    def _put_entry(
+        self, _at_ms: int, board_id: bytes, period_id: bytes, player: bytes, head: bytes, metadata: bytes
+    ) -> None:
+        board = self._writer.board(self._connection, board_id.decode())
+        self._entry(board, period_id.decode(), player.decode(), head, metadata)
 
     def _standings_begun(self, _at_ms: int, board: bytes, period_id: bytes, expires_ms: int | bool) -> None:
         self._begun[board.decode(), period_id.decode()] = expires_ms or None
