@@ -28,6 +28,8 @@ class Relation(Enum):
     BEHIND = "behind"
     #: The store was put back, and has gone on since: each holds what the other does not.
     PARTED = "parted"
+    #: The archive was put back: the store has dropped records that it does not have.
+    OUTDATED = "outdated"
     #: The archive is of another store.
     STRANGERS = "strangers"
 
@@ -37,6 +39,8 @@ def relation_of(lb: Installation, mark: Mark, position: Position) -> Relation:
         return Relation.SAME
     if mark.generation != position.generation:
         return Relation.STRANGERS
+    if mark.archived > position.number:
+        return Relation.OUTDATED
     if mark.token == position.previous_token and _holds_last_step(lb, position):
         return Relation.UNTRIMMED
     return Relation.BEHIND if journal.last_number(lb.store, lb.keys) <= position.number else Relation.PARTED
@@ -57,6 +61,11 @@ def explain(relation: Relation, mark: Mark, position: Position) -> str:
         return (
             "the archive is of another store than this one: `leaderboard rebuild --replace` makes this store anew "
             "from the archive; or give the store an archive of its own"
+        )
+    if relation is Relation.OUTDATED:
+        return (
+            f"the archive is older than the store: it has record {position.number}, and {mark.archived} was archived (was "
+            "it restored from a backup?); `leaderboard rebuild --archive --replace` fills it anew from the store"
         )
     gone_on = " and has taken changes since" if relation is Relation.PARTED else ""
     return (

@@ -126,7 +126,7 @@ def worker_throughput(lb: Installation, drain: Drain, players: Sequence[str]) ->
         began = time.perf_counter()
         drain_all(drain)
         report[f"submissions archived per s, {name}"] = WAITING / (time.perf_counter() - began)
-    drain._finish()
+    drain.finish()
     return report
 
 
@@ -188,7 +188,7 @@ def rebuilding(lb: Installation, raw: redis.Redis, entries: int) -> dict[str, fl
     for first in range(0, entries, 100_000):
         crowd.submit(lb, "big", everybody[first : first + 100_000])
         drain_all(drain)
-    drain._finish()
+    drain.finish()
     raw.flushall()
     began = time.perf_counter()
     rebuilt = rebuild(lb)

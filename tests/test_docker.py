@@ -17,8 +17,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from leaderboard import create_app
+from leaderboard.rebuild import rebuild
+from leaderboard.rebuild.verification import verify_standings
 from leaderboard.settings import Settings
 from leaderboard.store.engine import find_engine
+from leaderboard.worker.drain import Drain
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
 from tests.live import WITHIN_S, eventually, free_port
 
@@ -66,19 +69,20 @@ def store_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture
-def settings(store_port: int) -> Settings:
+def settings(store_port: int, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     url = f"redis://leaderboard:{PASSWORD}@127.0.0.1:{store_port}/0"
-    return Settings(redis_url=url, admin_key=ADMIN_KEY, server_key=SERVER_KEY)
+    folder = tmp_path_factory.mktemp("archive")
+    return Settings(redis_url=url, data_dir=folder, admin_key=ADMIN_KEY, server_key=SERVER_KEY)
 
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     yield app
-    app.extensions["leaderboard"].store.close()
+    app.extensions["leaderboard"].close()
 
 
-def test_the_service_may_do_all_that_it_needs(api: Client, store_port: int) -> None:
+def test_the_service_may_do_all_that_it_needs(api: Client, app: Flask, store_port: int) -> None:
     api.get("/readyz")
     periods = [{"kind": kind} for kind in ("season", "alltime", "daily", "weekly", "monthly")]
     api.define("docker", ties="dense", tiebreaks=[{"name": "wins"}], periods=periods)
@@ -118,6 +122,16 @@ def test_the_service_may_do_all_that_it_needs(api: Client, store_port: int) -> N
     api.admin.put("/v1/admin/maintenance", {})
     api.admin.delete("/v1/admin/maintenance")
     api.server.delete("/v1/players/alice")
+
+    lb = app.extensions["leaderboard"]
+    drain = Drain(lb)
+    while drain.step():
+        pass
+    assert all(check.difference is None for check in verify_standings(lb))
+    api.server.get("/v1/players/bob/export")
+    # The worker of before gives up its lease when it stops.
+    drain.finish()
+    assert rebuild(lb, replacing=True).standings == 5
     ada.delete("/v1/sessions/current")
     api.define("docker", state="archived", ties="dense", tiebreaks=[{"name": "wins"}], periods=periods)
     api.admin.delete(admin)

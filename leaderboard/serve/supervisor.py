@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from leaderboard.archive.connections import describe_place
 from leaderboard.child import Child
 from leaderboard.errors import SettingError
 from leaderboard.serve.announcement import announcement
@@ -160,9 +161,17 @@ class Supervisor:
             # Without user and password.
             parts = urlsplit(self._settings.redis_url or "")
             engine = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        show = sys.stdout.isatty()
-        data_dir = self._settings.data_dir
-        click.echo(announcement(url=url, data_dir=data_dir, engine=engine, keys=keys, demo=demo, show_secrets=show))
+        click.echo(
+            announcement(
+                url=url,
+                data_dir=self._settings.data_dir,
+                engine=engine,
+                archive=describe_place(self._settings),
+                keys=keys,
+                demo=demo,
+                show_secrets=sys.stdout.isatty(),
+            )
+        )
 
     def _restart_the_dead(self) -> None:
         for kept in self._kept:

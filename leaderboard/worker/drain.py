@@ -69,9 +69,9 @@ class Drain:
             deadline = time.monotonic() + self._turn()
             while not stop() and (left_s := deadline - time.monotonic()) > 0:
                 time.sleep(min(0.1, left_s))
-        self._finish()
+        self.finish()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """Archive what is left, and let another worker begin at once."""
         try:
             deadline = time.monotonic() + FINISH_S
