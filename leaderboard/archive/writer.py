@@ -111,8 +111,7 @@ class _Batch:
     ) -> None:  # fmt: skip
         player_id = player.decode()
         board = self._writer.board(self._connection, board_id.decode())
-        row = self._players[player_id]
-        row["created_ms"] = created_ms
+        row = self._player_row(player_id, created_ms)
         if count is not False:
             row["submissions"] = count
         for period_id, head, own_metadata in standings:
@@ -157,12 +156,17 @@ class _Batch:
         self._entries[board.decode(), period_id.decode(), player.decode()] = None
 
     def _player(self, _at_ms: int, player: bytes, created_ms: int, changes: dict[bytes, bytes]) -> None:
-        row = self._players[player.decode()]
-        row["created_ms"] = created_ms
+        row = self._player_row(player.decode(), created_ms)
         # An empty table of Lua's arrives as an empty list.
         for field, value in changes.items() if changes else ():
             if field.decode() in _PLAYER_FIELDS:
                 row[field.decode()] = value.decode() or None
+
+    def _player_row(self, player: str, created_ms: int) -> Row:
+        """What is to be written of a player who is there; one that was erased under this id is another."""
+        row = self._players[player]
+        row |= {"created_ms": created_ms, "state": None, "erased_until_ms": None}
+        return row
 
     def _erasing(self, _at_ms: int, player: bytes) -> None:
         self._players[player.decode()]["state"] = "erasing"

@@ -114,6 +114,10 @@ class Drain:
             wait_s = RETRY_S
         except (DivergedError, JournalGapError, SettingError, Problem) as error:
             problem, wait_s = str(error), RETRY_S
+        except Exception as error:
+            # A mistake of ours. Nothing is skipped: the journal waits for a version that can write it.
+            log.exception("archiving failed")
+            problem, wait_s = f"{type(error).__name__}: see the worker's log", RETRY_S
         self._report.tell(self._position is not None, problem)
         return wait_s
 
