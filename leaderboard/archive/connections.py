@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from psycopg import ProgrammingError
@@ -54,12 +55,10 @@ def make_file(path: Path) -> None:
     """Make an empty file that only we can read, and its directory, where there is none. Raises SettingError."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Never opened when it is there: closing it again would drop the locks SQLite has on it in this process.
-        if not path.exists():
+        # Never opened when it is there (another process may be faster): closing it again would drop the locks that
+        # SQLite has on it in this process.
+        with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        # Another process was faster.
-        pass
     except OSError as error:
         raise SettingError(f"the archive {path} cannot be made: {error.strerror}") from error
 
@@ -130,9 +129,18 @@ def _use_wal(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            # SQLite itself does not wait here when several processes find a file that is new.
+            # SQLite itself does not wait here when several connections find a file that is new, or a restored copy.
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
             return
+
+
+def describe_place(settings: Settings) -> str:
+    """Where the archive is; nothing of how one gets in, which may hold a password in more than one place."""
+    file = sqlite_file(settings)
+    if file is not None:
+        return str(file)
+    url = _parse(settings.database_url or "")
+    return f"postgresql://{url.host or ''}/{url.database or ''}"

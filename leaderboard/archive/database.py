@@ -8,7 +8,7 @@ it (a missing table, a key that is there already) come out as SQLAlchemy raises 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from typing import Any
 
@@ -116,6 +116,13 @@ class Archive:
         return insert.on_conflict_do_update(
             index_elements=list(table.primary_key.columns), set_={name: insert.excluded[name] for name in others}
         )
+
+    def tidy(self) -> None:
+        """On SQLite, bring the log beside the file into it: of what was deleted, nothing stays readable in either."""
+        if self._file is None:
+            return
+        with failures_as_problems(), closing(self._engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Close the connections that are not in use; the next call makes new ones."""

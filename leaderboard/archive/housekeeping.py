@@ -45,5 +45,6 @@ class Housekeeping:
                     tables.players.c.state == "erased", tables.players.c.erased_until_ms <= now
                 )
             )
+        archive.tidy()
         # Where there was a full share, there may be more.
         self._looked_at_s = None if len(past) == AT_ONCE else time.monotonic()

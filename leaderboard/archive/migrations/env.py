@@ -8,8 +8,6 @@ context.configure(
     connection=_given["connection"],
     version_table=_given["tables"].schema,
     namespace=_given["tables"].namespace,
-    # SQLite can take table definitions back too; alembic does not rely on it unless told.
-    transactional_ddl=True,
 )
 with context.begin_transaction():
     context.run_migrations()
