@@ -70,7 +70,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
             raise SettingError(f"LEADERBOARD_NAMESPACE is {self.namespace!r}; it must match {NAMESPACE.pattern}")
-        if not 0 < self.durability_wait_s < self.store_timeout_s:
+        waits = self.durability is not Durability.EVERYSEC
+        if waits and not 0 < self.durability_wait_s < self.store_timeout_s:
             raise SettingError("LEADERBOARD_DURABILITY_WAIT_S must be more than 0 and less than STORE_TIMEOUT_S")
         if self.durability_replicas < 1:
             raise SettingError("LEADERBOARD_DURABILITY_REPLICAS must be at least 1")

@@ -46,7 +46,11 @@ def own_raw(own_store: EmbeddedStore) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def own_app(own_store: EmbeddedStore) -> Iterator[Flask]:
-    app = create_app(Settings(redis_url=own_store.url, admin_key=ADMIN_KEY, server_key=SERVER_KEY))
+    app = create_app(
+        Settings(
+            redis_url=own_store.url, data_dir=own_store.log.parent.parent, admin_key=ADMIN_KEY, server_key=SERVER_KEY
+        )
+    )
     yield app
     app.extensions["leaderboard"].store.close()
 
@@ -57,15 +61,20 @@ def own_api(own_app: Flask) -> Client:
 
 
 @pytest.fixture
-def proxied_app(proxy: Proxy) -> Iterator[Flask]:
+def proxied_app(proxy: Proxy, tmp_path: Path) -> Iterator[Flask]:
     """The application behind the proxy, with short deadlines: what is measured is that they hold, not how long."""
     app = create_app(
         Settings(
-            redis_url=proxy.url, admin_key=ADMIN_KEY, server_key=SERVER_KEY, store_timeout_s=0.5, store_connections=8
-        )
+            redis_url=proxy.url,
+            data_dir=tmp_path / "data",
+            admin_key=ADMIN_KEY,
+            server_key=SERVER_KEY,
+            store_timeout_s=0.5,
+            store_connections=8,
+        )  # fmt: skip
     )
     yield app
-    app.extensions["leaderboard"].store.close()
+    app.extensions["leaderboard"].close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import redis
 
 from leaderboard import create_app, submissions
 from leaderboard.settings import Settings
-from tests.client import ADMIN_KEY, SERVER_KEY, Client
+from tests.client import Client
 from tests.faults.proxy import Proxy
 from tests.live import Live
 
@@ -153,8 +153,8 @@ def reads(store_url: str, raw: redis.Redis) -> Iterator[Proxy]:
         yield proxy
 
 
-def test_a_read_whose_reply_was_lost_is_asked_once_more(reads: Proxy) -> None:
-    app = create_app(Settings(redis_url=reads.url, admin_key=ADMIN_KEY, server_key=SERVER_KEY))
+def test_a_read_whose_reply_was_lost_is_asked_once_more(reads: Proxy, settings: Settings) -> None:
+    app = create_app(replace(settings, redis_url=reads.url))
     api = Client(app.test_client())
     define_boards(api)
     api.submit("alice", 5, "sum")

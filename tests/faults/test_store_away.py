@@ -107,7 +107,15 @@ def test_a_stalled_store_is_answered_for_by_the_deadline_and_uses_up_no_connecti
 
 
 def test_while_writes_are_paused_reads_go_on(own_raw: redis.Redis, own_store: EmbeddedStore) -> None:
-    app = create_app(Settings(redis_url=own_store.url, admin_key=ADMIN_KEY, server_key=SERVER_KEY, store_timeout_s=0.3))
+    app = create_app(
+        Settings(
+            redis_url=own_store.url,
+            data_dir=own_store.log.parent.parent,
+            admin_key=ADMIN_KEY,
+            server_key=SERVER_KEY,
+            store_timeout_s=0.3,
+        )  # fmt: skip
+    )
     api = Client(app.test_client())
     api.define()
     api.submit("alice", 1)
@@ -236,7 +244,7 @@ def test_a_store_that_answers_reads_is_ready_to_be_read(
     # a new one, as after a restart, on a store that was in use.
     eventually(lambda: own_api.call("GET", "/readyz").status_code == 200, "the store is claimed")
     with refusing(own_raw):
-        app = create_app(Settings(redis_url=own_store.url))
+        app = create_app(Settings(redis_url=own_store.url, data_dir=own_store.log.parent.parent))
         assert app.test_client().get("/readyz").status_code == 200
         app.extensions["leaderboard"].store.close()
 
