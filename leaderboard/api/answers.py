@@ -8,6 +8,7 @@ from leaderboard.api.board_schemas import BoardSchema, RulesSchema
 from leaderboard.credentials import ROLES
 from leaderboard.model import FriendState, PeriodKind, PeriodState
 from leaderboard.submission import Outcome
+from leaderboard.vitals import ARCHIVING, NONE, STUCK
 
 
 def _kind() -> fields.Enum[PeriodKind]:
@@ -320,3 +321,28 @@ class MaintenanceAnswer(Answer):
 
 class HealthAnswer(Answer):
     status = fields.String(required=True)
+
+
+class JournalAnswer(Answer):
+    """What the archive has not got yet."""
+
+    records = fields.Integer(required=True)
+    oldest_s = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "How long the oldest of them has waited; null without any."},
+    )
+    alarm = fields.Boolean(required=True, metadata={"description": "There are many: the archive does not keep up."})
+    full = fields.Boolean(required=True, metadata={"description": "Changes are refused; reads go on."})
+
+
+class ArchivingAnswer(Answer):
+    worker = fields.String(required=True, validate=validate.OneOf([ARCHIVING, NONE, STUCK]))
+    problem = fields.String(
+        required=True, allow_none=True, metadata={"description": "What stands in the worker's way; null for nothing."}
+    )
+
+
+class ReadinessAnswer(HealthAnswer):
+    journal = fields.Nested(JournalAnswer, required=True)
+    archive = fields.Nested(ArchivingAnswer, required=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 from flask import Blueprint, Response, current_app
 
@@ -11,6 +12,7 @@ from leaderboard.api import answers
 from leaderboard.api.operation import Request, answer, operation
 from leaderboard.errors import Problem, SettingError
 from leaderboard.installation import Installation
+from leaderboard.vitals import Vitals, read_vitals
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("health", __name__)
@@ -27,25 +29,47 @@ def livez(request: Request) -> Response:
 
 
 @blueprint.get("/readyz")
-@operation("get_readiness", answers={200: answers.HealthAnswer}, errors=("store_unavailable",))
+@operation("get_readiness", answers={200: answers.ReadinessAnswer}, errors=("store_unavailable", "archive_unavailable"))
 def readyz(request: Request) -> Response:
-    """Can it serve? 503 while the store is away, or must not be used as it is."""
+    """Can it serve? 503 while the store is away, or must not be used as it is.
+
+    An archive that lags, or that nobody writes, does not take the service out of rotation: the store answers all by
+    itself, and the journal keeps what the archive is to have. Nor does a journal that is `full`: submissions and other
+    changes are refused then, `503 journal_full`, but reads go on, and so does removing entries and players; another
+    process could do no better. All of that is for an alert, not for a load balancer.
+    """
     lb = request.lb
-    checked_at, failure = current_app.extensions.get("leaderboard.readiness", (0.0, None))
+    checked_at, found = current_app.extensions.get("leaderboard.readiness", (0.0, None))
     if not checked_at or time.monotonic() - checked_at >= CHECK_EVERY_S:
-        failure = _check(lb)
-        current_app.extensions["leaderboard.readiness"] = (time.monotonic(), failure)
-    if failure is not None:
-        raise failure
-    return answer({"status": "ok"}, cached=False)
+        found = _check(lb)
+        current_app.extensions["leaderboard.readiness"] = (time.monotonic(), found)
+    if isinstance(found, Problem):
+        raise found
+    return answer(_shape(found), cached=False)
 
 
-def _check(lb: Installation) -> Problem | None:
+def _check(lb: Installation) -> Vitals | Problem:
     try:
         lb.claim.check()
+        return read_vitals(lb)
     except Problem as problem:
         return problem
     except SettingError as error:
         log.error("the store cannot be used: %s", error)
         return Problem("store_unavailable", str(error), retry_after_s=30)
-    return None
+
+
+def _shape(vitals: Vitals) -> dict[str, Any]:
+    return {
+        "status": "ok",
+        "journal": {
+            "records": vitals.records,
+            "oldest_s": vitals.oldest_s,
+            "alarm": vitals.alarm,
+            "full": vitals.full,
+        },
+        "archive": {
+            "worker": vitals.archiving,
+            "problem": None if vitals.worker is None else vitals.worker.problem,
+        },
+    }

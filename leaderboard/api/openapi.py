@@ -14,7 +14,7 @@ from leaderboard import __version__
 from leaderboard.api import answers
 from leaderboard.api.examples import EXAMPLES
 from leaderboard.api.fields import BOARD_ID, PLAYER_ID, Instant, Metadata, Score
-from leaderboard.api.operation import Operation
+from leaderboard.api.operation import Operation, Text
 from leaderboard.api.schemas import BatchItemSchema, SeasonId
 from leaderboard.callers import Role
 from leaderboard.errors import CATALOGUE
@@ -140,6 +140,11 @@ def _responses(found: Operation, method: str, arguments: list[str]) -> dict[str,
     for status, schema in found.answers.items():
         if isinstance(schema, str):
             responses[str(status)] = {"description": schema}
+        elif isinstance(schema, Text):
+            responses[str(status)] = {
+                "description": schema.description,
+                "content": {schema.media_type: {"schema": {"type": "string"}}},
+            }
         else:
             shown = {"anyOf": list(schema)} if isinstance(schema, tuple) else schema
             responses[str(status)] = {

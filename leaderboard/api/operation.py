@@ -27,7 +27,15 @@ BATCH_LIMIT = 2 * 1024 * 1024
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-Answers = type[Schema] | tuple[type[Schema], ...] | str
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An answer that is not JSON."""
+
+    media_type: str
+    description: str
+
+
+Answers = type[Schema] | tuple[type[Schema], ...] | Text | str
 
 
 @dataclass(frozen=True, slots=True)

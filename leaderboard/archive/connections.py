@@ -135,12 +135,3 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
-
-
-def describe_place(settings: Settings) -> str:
-    """Where the archive is; nothing of how one gets in, which may hold a password in more than one place."""
-    file = sqlite_file(settings)
-    if file is not None:
-        return str(file)
-    url = _parse(settings.database_url or "")
-    return f"postgresql://{url.host or ''}/{url.database or ''}"

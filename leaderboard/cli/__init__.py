@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from leaderboard.cli.boards import boards
+from leaderboard.cli.doctor import doctor
 from leaderboard.cli.keys import keys
 from leaderboard.cli.rebuild import rebuild
 from leaderboard.errors import LeaderboardError
@@ -63,5 +64,6 @@ def worker() -> None:
 
 
 main.add_command(boards)
+main.add_command(doctor)
 main.add_command(keys)
 main.add_command(rebuild)

@@ -8,7 +8,9 @@ from pathlib import Path
 from leaderboard.serve.first_start import ADMIN_KEY, SERVER_KEY, FirstKeys
 
 
-def announcement(*, url: str, data_dir: Path, engine: str, archive: str, keys: FirstKeys, demo: bool, show_secrets: bool) -> str:
+def announcement(
+    *, url: str, data_dir: Path, engine: str, archive: str, keys: FirstKeys, demo: bool, show_secrets: bool
+) -> str:
     """Return where the service listens, what it runs on, and lines to paste into a shell."""
     facts = [
         f"leaderboard listens on {url}",

@@ -14,11 +14,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 import click
 
-from leaderboard.archive.connections import describe_place
+from leaderboard.addresses import archive_address, store_address
 from leaderboard.child import Child
 from leaderboard.errors import SettingError
 from leaderboard.serve.announcement import announcement
@@ -155,18 +154,13 @@ class Supervisor:
         return False
 
     def _announce(self, url: str, store: EmbeddedStore | None, keys: FirstKeys, *, demo: bool) -> None:
-        if store is not None:
-            engine = f"{store.engine}, embedded"
-        else:
-            # Without user and password.
-            parts = urlsplit(self._settings.redis_url or "")
-            engine = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        engine = store_address(self._settings.redis_url or "") if store is None else f"{store.engine}, embedded"
         click.echo(
             announcement(
                 url=url,
                 data_dir=self._settings.data_dir,
                 engine=engine,
-                archive=describe_place(self._settings),
+                archive=archive_address(self._settings),
                 keys=keys,
                 demo=demo,
                 show_secrets=sys.stdout.isatty(),

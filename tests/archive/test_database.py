@@ -16,7 +16,6 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, text
 from sqlalchemy.exc import IntegrityError, InternalError, OperationalError, ProgrammingError
 
 from leaderboard.archive import connections
-from leaderboard.archive.connections import describe_place
 from leaderboard.archive.database import Archive
 from leaderboard.errors import Problem
 from leaderboard.settings import Settings
@@ -440,11 +439,6 @@ def test_what_an_erased_player_left_is_not_in_the_file(in_a_file: Archive, file:
         assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     assert b"forgotten-76" in file.read_bytes()
     assert b"forgotten-77" not in file.read_bytes()
-
-
-@pytest.mark.parametrize("address", ["postgresql://me:hidden@db/lb", "postgresql://db/lb?user=me&password=hidden"])
-def test_the_place_is_shown_without_a_password(address: str) -> None:
-    assert describe_place(Settings(database_url=address)) == "postgresql://db/lb"
 
 
 def test_tidying_leaves_nothing_in_the_log_beside_the_file(in_a_file: Archive, tmp_path: Path) -> None:
