@@ -67,7 +67,7 @@ class Credentials:
         key_id, now = secrets.token_hex(6), self._clock.now_ms()
         secret = f"{PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
         record = {"name": name, "role": role.name.lower(), "hash": _digest(secret), "created_ms": now}
-        self._write(key_id, record, now)
+        self._write(key_id, record, now, "new")
         return IssuedKey(key_id, name, role, now, secret)
 
     def list(self) -> list[Key]:
@@ -88,11 +88,11 @@ class Credentials:
         if "revoked_ms" not in record:
             # A key never changes but for this, so reading and writing apart cannot lose anything.
             record["revoked_ms"] = now = self._clock.now_ms()
-            self._write(key_id, record, now)
+            self._write(key_id, record, now, "revoked")
         self._remembered.pop(key_id, None)
 
-    def _write(self, key_id: str, record: dict[str, Any], now_ms: int) -> None:
-        self._store.change("write_key", [self._key], [now_ms, key_id, orjson.dumps(record)])
+    def _write(self, key_id: str, record: dict[str, Any], now_ms: int, state: str) -> None:
+        self._store.change("write_key", [self._key], [now_ms, key_id, orjson.dumps(record), state])
 
     def check(self, credential: str) -> Caller | None:
         """Whom a key stands for; None when it is not one of ours, or revoked. Problem (503) without the store."""

@@ -12,7 +12,7 @@ from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem
 from leaderboard.model import DAY_MS
 from leaderboard.players import Profile, get_profile
-from leaderboard.store.client import after_write
+from leaderboard.store.client import after_write, journal_full
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -37,6 +37,12 @@ def sign_in(lb: Installation, device_id: str, display_name: str | None) -> Signe
     `display_name` is for a new player; an existing one keeps its own. Raises player_erased while an erasure runs.
     """
     digest = sha256(device_id.encode()).hexdigest()
+    known, waiting = lb.store.read(("GET", lb.keys.device(digest)), ("XLEN", lb.keys.journal))
+    if known is not None:
+        return _open(lb, known.decode(), digest, display_name)
+    if waiting >= lb.settings.journal_records_most:
+        # The profile will be refused; a device without one would stay behind.
+        raise journal_full()
     made = f"p_{secrets.token_hex(8)}"
     # SET NX GET: whoever comes first decides, and a device that was seen before answers its player. The profile
     # follows in the player's own slot; if that fails, the next sign-in makes it.

@@ -56,6 +56,10 @@ def unavailable(detail: str | None = None) -> Problem:
     return Problem("store_unavailable", detail, retry_after_s=RETRY_AFTER_S)
 
 
+def journal_full() -> Problem:
+    return Problem("journal_full", retry_after_s=RETRY_AFTER_S)
+
+
 def not_durable() -> Problem:
     return Problem("not_durable", retry_after_s=RETRY_AFTER_S)
 
@@ -260,7 +264,7 @@ def _judge(reply: Any) -> Any:
 
 def _judge_change(reply: Any) -> Any:
     if reply == [b"journal_full"]:
-        return Problem("journal_full", retry_after_s=RETRY_AFTER_S)
+        return journal_full()
     return emptied() if reply == [b"lost"] else reply
 
 

@@ -38,15 +38,15 @@ register('trim_journal', trim_journal, {'allow-oom'})
 
 -- write_key: keep the record of an admin's, server's or reader's key.
 --   keys   1 keys
---   args   1 now_ms · 2 key id · 3 record (JSON)
+--   args   1 now_ms · 2 key id · 3 record (JSON) · 4 "new" or "revoked", which is always possible
 --   reply  {"written"} · {"journal_full"}
 local function write_key(keys, args)
-  if journal_is_full() then return {'journal_full'} end
+  if args[4] == 'new' and journal_is_full() then return {'journal_full'} end
   redis.call('HSET', keys[1], args[2], args[3])
   record('key', tonumber(args[1]), args[2], args[3])
   return {'written'}
 end
-register_change('write_key', write_key, {})
+register_change('write_key', write_key, {'allow-oom'})
 
 -- set_maintenance: begin maintenance, or end it.
 --   keys   1 maintenance
