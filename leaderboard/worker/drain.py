@@ -125,7 +125,8 @@ class Drain:
         lb = self._lb
         mark, records = journal.read_records(lb.store, lb.keys, position.number, BATCH)
         if mark is None or mark.token != position.token:
-            # Which of the two it is shows when the lease is asked for again.
+            # Which of the two it is shows when the lease is asked for again; whoever mends the other needs it.
+            readers.give_up_lease(lb.archive, position)
             raise LeaseLostError("another reader has taken over, or the store is another")
         now = lb.clock.now_ms()
         if not records:
