@@ -44,6 +44,8 @@ Permanent, about players
 Short-lived, about the installation
     ``lb:{0}:worker``                 string: what the worker last said of itself (leaderboard/worker/report.py); 20 s
 
+    ``lb:{0}:import:<digest>``        hash: how far an import is (leaderboard/moving/remembering.py); 30 days
+
     ``lb:{0}:fence``                  string: written after changes that are to be durable, so that there is something
                                       to wait for (leaderboard/store/client.py); a minute
 
@@ -112,6 +114,9 @@ class Keys:
 
     def device(self, digest: str) -> str:
         return f"{self.namespace}:device:{digest}"
+
+    def import_progress(self, digest: str) -> str:
+        return f"{self._home}import:{digest}"
 
     def rate(self, board: str, player: str) -> str:
         return f"{self._home}rate:{board}:{player}"

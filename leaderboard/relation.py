@@ -64,8 +64,8 @@ def explain(relation: Relation, mark: Mark, position: Position) -> str:
         )
     if relation is Relation.OUTDATED:
         return (
-            f"the archive is older than the store: it has record {position.number}, and {mark.archived} was archived (was "
-            "it restored from a backup?); `leaderboard rebuild --archive --replace` fills it anew from the store"
+            f"the archive is older than the store: it has record {position.number}, and {mark.archived} was archived "
+            "(was it restored from a backup?); `leaderboard rebuild --archive --replace` fills it anew from the store"
         )
     gone_on = " and has taken changes since" if relation is Relation.PARTED else ""
     return (

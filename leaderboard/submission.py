@@ -179,7 +179,7 @@ def prepare_call(
     """The arguments of `submit` (store/lua/submit.lua), which says what each is."""
     board, keys, player = snapshot.board, lb.keys, submission.player
     score = scale(submission.score, board.decimals) * board.order.sign
-    tiebreaks = _tiebreaks(board, submission.tiebreaks)
+    tiebreaks = order_tiebreaks(board, submission.tiebreaks)
     rule = board.rate if caller.role is Role.PLAYER else None
     replay = submission.repeatable
     call_keys = [
@@ -216,8 +216,8 @@ def prepare_call(
     return Prepared(submission, snapshot, occurrences, ("submit", call_keys, args), rule)
 
 
-def _tiebreaks(board: Board, given: dict[str, int]) -> list[int]:
-    """In order space, in the board's order; one that is not given is 0."""
+def order_tiebreaks(board: Board, given: dict[str, int]) -> list[int]:
+    """In order space, in the board's order; one that is not given is 0. Raises a 422 Problem."""
     known = {tiebreak.name for tiebreak in board.tiebreaks}
     for name, value in given.items():
         if name not in known:

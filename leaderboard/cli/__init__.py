@@ -11,6 +11,7 @@ import click
 from leaderboard.cli.boards import boards
 from leaderboard.cli.doctor import doctor
 from leaderboard.cli.keys import keys
+from leaderboard.cli.moving import export, import_
 from leaderboard.cli.rebuild import rebuild
 from leaderboard.errors import LeaderboardError
 
@@ -65,5 +66,7 @@ def worker() -> None:
 
 main.add_command(boards)
 main.add_command(doctor)
+main.add_command(export)
+main.add_command(import_)
 main.add_command(keys)
 main.add_command(rebuild)

@@ -42,6 +42,12 @@ class ForeignScore:
     #: Where it stands in the source, from 1; greater than that of any score before it, and the same when the source
     #: is read again, so a reading can go on behind it.
     line: int
+    #: Of an entry that is to stand in its standings as it is: which, and what else an entry holds. None of all others,
+    #: which count like submissions.
+    period_id: str | None = None
+    submissions: int = 1
+    #: When its newest submission was achieved, where that is not `achieved_ms`.
+    newest_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,14 +50,15 @@ class IdMap:
     """
 
     def __init__(self, players: Path | None, boards: Path | None = None) -> None:
-        self._players = _Kind("player", players, _fits_player, _is_player)
-        self._boards = _Kind("board", boards, _is_board, _is_board)
+        self._players = _Kind("player", players, _is_player)
+        self._boards = _Kind("board", boards, _is_board)
 
-    def player(self, foreign_id: str) -> str:
-        return self._players.map(foreign_id)
+    def player(self, foreign_id: str, *, ours: bool = False) -> str:
+        """`ours`: of an installation like this one, so one that the service made may stay."""
+        return self._players.map(foreign_id, _is_player if ours else _fits_player)
 
     def board(self, foreign_id: str) -> str:
-        return self._boards.map(foreign_id)
+        return self._boards.map(foreign_id, _is_board)
 
     @property
     def made(self) -> int:
@@ -79,13 +80,12 @@ class IdMap:
 
 
 class _Kind:
-    """The ids of one kind: those that `fits` tells stay as they are, and a file may map to what `is_id` tells."""
+    """The ids of one kind: a file may map to what `is_id` tells."""
 
-    def __init__(self, name: str, path: Path | None, fits: Callable[[str], bool], is_id: Callable[[str], bool]) -> None:
+    def __init__(self, name: str, path: Path | None, is_id: Callable[[str], bool]) -> None:
         self.made = 0
         self._name = name
         self._path = path
-        self._fits = fits
         self._is_id = is_id
         self._to: dict[str, str] = {}
         #: Which foreign id has an id of ours; the first, where the file says so of several.
@@ -96,11 +96,11 @@ class _Kind:
         if path is not None:
             self._read(path)
 
-    def map(self, foreign_id: str) -> str:
+    def map(self, foreign_id: str, may_stay: Callable[[str], bool]) -> str:
         known = self._to.get(foreign_id)
         if known is not None:
             return known
-        fits = self._fits(foreign_id)
+        fits = may_stay(foreign_id)
         here = foreign_id if fits else made_of(foreign_id)
         other = self._from.get(here)
         if other is not None:

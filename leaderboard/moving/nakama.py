@@ -31,7 +31,7 @@ from leaderboard.moving.foreign import ForeignBoard, ForeignScore, SourceError
 from leaderboard.moving.json_items import JsonItems
 from leaderboard.moving.pg_dump import Dump
 from leaderboard.moving.source import Source, open_source
-from leaderboard.moving.values import WrongValue
+from leaderboard.moving.values import Refuse, WrongValue
 
 _BOARDS, _RECORDS = "leaderboard", "leaderboard_record"
 #: In the order in which the migrations add the columns.
@@ -73,13 +73,16 @@ class Nakama:
 
     `now_ms` decides what is expired. While it is read, `expired` counts the records of past occurrences, be they kept
     or not, and `unscored` those without a submission, which are never given out. Holds one record at a time. Raises
-    SourceError.
+    SourceError; rows are left out where `refuse` takes it.
     """
 
-    def __init__(self, path: str | Path, now_ms: int, expired: Expired = Expired.SKIP) -> None:
+    def __init__(
+        self, path: str | Path, now_ms: int, expired: Expired = Expired.SKIP, *, refuse: Refuse | None = None
+    ) -> None:
         self.expired = 0
         self.unscored = 0
         self._path = path
+        self._refuse = refuse
         self._now_ms = now_ms
         self._keep = expired is Expired.KEEP
 
@@ -93,8 +96,8 @@ class Nakama:
     def _dump(self, source: Source) -> Iterator[ForeignBoard | ForeignScore]:
         dump = Dump(source, _TABLES)
         for row in dump:
-            found: ForeignBoard | ForeignScore | None
-            with values.standing_at(source.name, row.line):
+            found: ForeignBoard | ForeignScore | None = None
+            with values.standing_at(source.name, row.line, refuse=self._refuse):
                 if row.table == _BOARDS:
                     found = _board(row.values)
                 else:
@@ -117,7 +120,8 @@ class Nakama:
                     return
                 records = _records_in(item)
             for record in records:
-                with values.standing_at(source.name, line, "record"):
+                found = None
+                with values.standing_at(source.name, line, "record", self._refuse):
                     found = self._score(_in_snake_case(record), line)
                 line += 1
                 if found:

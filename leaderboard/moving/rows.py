@@ -5,59 +5,88 @@
     player,score,board,tiebreaks.deaths,achieved_at,display_name,metadata
     neo,12,kills,3,1999-03-31,Neo,"{""level"": 7}"
 
-`player` and `score` are required, and `board` unless the caller gives one. Empty cells and null are absent.
+`player` and `score` are required, and `board` unless the caller gives one. Empty cells and null are absent. Entries as
+`leaderboard export` writes them have a `period_id`, `submissions` and maybe `newest_at`; their `rank` is not read, as
+their order says it. In its JSON Lines they stand between two lines that are no rows (`document`).
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from leaderboard.moving import values
+from leaderboard.moving.document import BEGINNING, END
 from leaderboard.moving.foreign import ForeignScore, SourceError
 from leaderboard.moving.source import Source, open_source
-from leaderboard.moving.values import WrongValue
+from leaderboard.moving.values import Refuse, WrongValue
 
-_MEMBERS = frozenset({"board", "player", "score", "tiebreaks", "achieved_at", "metadata", "display_name"})
+_MEMBERS = frozenset({
+    "board", "player", "score", "tiebreaks", "achieved_at", "metadata", "display_name", "period_id", "rank",
+    "submissions", "newest_at",
+})  # fmt: skip
 _TIEBREAK = "tiebreaks."
 
 #: Bytes; a thousand times what a row needs.
 _LONGEST_LINE = 1 << 20
 
 
-def read_rows(path: str | Path, board: str | None = None) -> Iterator[ForeignScore]:
+def read_rows(
+    path: str | Path,
+    board: str | None = None,
+    *,
+    begin: Callable[[dict[str, Any]], None] | None = None,
+    refuse: Refuse | None = None,
+) -> Iterator[ForeignScore]:
     """Read a file, or standard input for `-`; `board` is for rows that name none.
 
-    Which form it has shows in its first line: no CSV header begins with a brace. Holds one row at a time. Raises
-    SourceError.
+    Which form it has shows in its first line: no CSV header begins with a brace. Holds one row at a time. `begin` is
+    given the first line of an export, before any row. Raises SourceError; rows are left out where `refuse` takes it.
     """
     with open_source(path, _LONGEST_LINE) as source:
         first = next((line for line in source if line.strip()), b"")
         if first.lstrip().startswith(b"{"):
-            yield from _json_lines(source, first, board)
+            yield from _json_lines(source, first, board, begin, refuse)
         elif first.lstrip().startswith(b"["):
             raise source.error("a JSON array; write one object per line")
         elif first:
-            yield from _csv(source, first, board)
+            yield from _csv(source, first, board, refuse)
 
 
-def _json_lines(source: Source, first: bytes, board: str | None) -> Iterator[ForeignScore]:
+def _json_lines(
+    source: Source,
+    first: bytes,
+    board: str | None,
+    begin: Callable[[dict[str, Any]], None] | None,
+    refuse: Refuse | None,
+) -> Iterator[ForeignScore]:
+    is_export, has_ended = False, False
     for line in chain([first], source):
         if not line.strip():
             continue
-        with values.standing_at(source.name, source.line):
+        found = None
+        with values.standing_at(source.name, source.line, refuse=refuse):
             row = values.parsed(line)
             if not isinstance(row, dict):
                 raise WrongValue("not a JSON object")
-            _check_names("member", row.keys() - _MEMBERS)
-            found = _score(row, board, source.line)
-        yield found
+            if begin and line is first and BEGINNING in row:
+                is_export = True
+                begin(row)
+            elif is_export and END in row:
+                has_ended = True
+            else:
+                _check_names("member", row.keys() - _MEMBERS)
+                found = _score(row, board, source.line)
+        if found:
+            yield found
+    if is_export and not has_ended:
+        raise source.error("the file is cut off: the last line of an export is missing")
 
 
-def _csv(source: Source, first: bytes, board: str | None) -> Iterator[ForeignScore]:
+def _csv(source: Source, first: bytes, board: str | None, refuse: Refuse | None) -> Iterator[ForeignScore]:
     header_at = source.line
     reader = csv.reader(_texts(source, first), strict=True)
     header = _next_row(source, reader, header_at)
@@ -71,11 +100,13 @@ def _csv(source: Source, first: bytes, board: str | None) -> Iterator[ForeignSco
             return
         if not row:
             continue
-        with values.standing_at(source.name, line):
+        found = None
+        with values.standing_at(source.name, line, refuse=refuse):
             if len(row) != len(header or []):
                 raise WrongValue(f"{len(row)} cells where the header has {len(header or [])}")
             found = _score(_members(zip(header or [], row, strict=True)), board, line)
-        yield found
+        if found:
+            yield found
 
 
 def _texts(source: Source, first: bytes) -> Iterator[str]:
@@ -127,7 +158,7 @@ def _members(cells: Iterator[tuple[str, str]]) -> dict[str, Any]:
             continue
         if name.startswith(_TIEBREAK):
             tiebreaks[name.removeprefix(_TIEBREAK)] = values.number(cell, name)
-        elif name == "score":
+        elif name in ("score", "submissions"):
             row[name] = values.number(cell, name)
         elif name == "metadata":
             row[name] = values.parsed(cell.encode())
@@ -152,4 +183,7 @@ def _score(row: dict[str, Any], board: str | None, line: int) -> ForeignScore:
         metadata=values.metadata(given["metadata"]) if "metadata" in given else b"",
         display_name=values.text(given["display_name"], "display_name") if "display_name" in given else None,
         line=line,
+        period_id=values.period_id(given["period_id"]) if "period_id" in given else None,
+        submissions=values.submissions(given["submissions"]) if "submissions" in given else 1,
+        newest_ms=values.instant(given["newest_at"], "newest_at") if "newest_at" in given else None,
     )

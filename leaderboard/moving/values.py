@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -27,17 +27,24 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = Instant()
 
 
+#: Told of each row that is left out as something is wrong with it; raises to go no further.
+Refuse = Callable[[SourceError], None]
+
+
 class WrongValue(ValueError):
     """What is wrong with a value, in words."""
 
 
 @contextmanager
-def standing_at(source: str, line: int, unit: str = "line") -> Iterator[None]:
-    """A WrongValue in here becomes a SourceError that says where it stands."""
+def standing_at(source: str, line: int, unit: str = "line", refuse: Refuse | None = None) -> Iterator[None]:
+    """A WrongValue in here becomes a SourceError that says where it stands: raised, or told to `refuse`."""
     try:
         yield
     except WrongValue as error:
-        raise SourceError(source, line, str(error), unit) from error
+        wrong = SourceError(source, line, str(error), unit)
+        if refuse is None:
+            raise wrong from error
+        refuse(wrong)
 
 
 def shown(text: str) -> str:
@@ -120,6 +127,22 @@ def metadata(value: object) -> bytes:
         return dump_json(value)
     except TypeError as error:
         raise WrongValue("metadata has integers of more than 64 bits, or is nested too deeply") from error
+
+
+def period_id(value: object) -> str:
+    """An id of the form that those of some kind have."""
+    named = text(value, "period_id")
+    if periods.kind_of(named) is None:
+        raise WrongValue(f"period_id {shown(named)} is not the id of any period")
+    return named
+
+
+def submissions(value: object) -> int:
+    """How many submissions an entry has had: as many as it has room for."""
+    count = integer(value, "submissions")
+    if not 0 <= count < 1 << 31:
+        raise WrongValue("submissions is not a number from 0 to 2^31 - 1")
+    return count
 
 
 def text(value: object, name: str) -> str:

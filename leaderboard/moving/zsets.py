@@ -35,7 +35,7 @@ from redis.retry import Retry
 from leaderboard.errors import Problem
 from leaderboard.moving import values
 from leaderboard.moving.foreign import ForeignScore, SourceError
-from leaderboard.moving.values import WrongValue
+from leaderboard.moving.values import Refuse, WrongValue
 from leaderboard.scores import scale
 
 #: Members read at once.
@@ -64,21 +64,32 @@ class ZsetBoard:
     expires_in_ms: int | None
 
 
-def read_zset(url: str, key: str | bytes, decimals: int = 0, board: str | None = None) -> Iterator[ForeignScore]:
-    """Read the ZSET at `key`, lowest score first, into a board with that many decimals (named like the key).
+def read_zset(
+    url: str,
+    key: str | bytes,
+    decimals: int = 0,
+    board: str | None = None,
+    *,
+    highest_first: bool = False,
+    refuse: Refuse | None = None,
+) -> Iterator[ForeignScore]:
+    """Read the ZSET at `key`, lowest score first or highest, into a board with that many decimals (named like the key).
 
     ZSET scores are doubles. One counts as exact if it is the double nearest to a decimal with at most `decimals`
-    places, as it is if a game wrote 17.1; 0.1 + 0.2 is not. Raises SourceError, also when it does not stand still.
+    places, as it is if a game wrote 17.1; 0.1 + 0.2 is not. Raises SourceError, also when it does not stand still;
+    members are left out where `refuse` takes it.
     """
-    name = _place(url, key)
+    name = place_of(url, key)
     board = board if board is not None else _text(key)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         with _connected(url, name) as client:
-            _snapshot(client, key, name, file)
+            _snapshot(client, key, name, file, highest_first=highest_first)
         for line, (player, score) in enumerate(_entries(file), start=1):
-            with values.standing_at(name, line, "member"):
+            found = None
+            with values.standing_at(name, line, "member", refuse):
                 found = ForeignScore(board, _text(player), _exact(player, score, decimals), {}, None, b"", None, line)
-            yield found
+            if found:
+                yield found
 
 
 def podium_boards(url: str) -> list[ZsetBoard]:
@@ -87,7 +98,7 @@ def podium_boards(url: str) -> list[ZsetBoard]:
     Podium marks its keys in no way, so ZSETs of others are among them. Walks the whole key space once. Raises
     SourceError, also for a cluster, where each node has some of the keys, and what belongs together may be on two.
     """
-    name = _place(url)
+    name = place_of(url)
     with _connected(url, name) as client:
         if client.info("cluster").get("cluster_enabled"):
             raise SourceError(name, None, "a node of a cluster; read its boards one by one, by their keys")
@@ -133,7 +144,7 @@ def _connected(url: str, name: str) -> Iterator[Any]:
             raise SourceError(name, None, f"cannot be read: {error}") from error
 
 
-def _place(url: str, key: str | bytes | None = None) -> str:
+def place_of(url: str, key: str | bytes | None = None) -> str:
     """The address for messages: nothing in it that is secret."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
@@ -159,7 +170,7 @@ def _chunks(keys: Iterator[bytes]) -> Iterator[list[bytes]]:
         yield chunk
 
 
-def _snapshot(client: Any, key: str | bytes, name: str, file: IO[bytes]) -> None:
+def _snapshot(client: Any, key: str | bytes, name: str, file: IO[bytes], *, highest_first: bool) -> None:
     """Write the ZSET as it was at one moment into the file."""
     for _ in range(_TRIES):
         file.seek(0)
@@ -170,7 +181,7 @@ def _snapshot(client: Any, key: str | bytes, name: str, file: IO[bytes]) -> None
             if not count:
                 raise SourceError(name, None, "there is no such ZSET")
             for at in range(0, count, _CHUNK):
-                for player, score in pipeline.zrange(key, at, at + _CHUNK - 1, withscores=True):
+                for player, score in pipeline.zrange(key, at, at + _CHUNK - 1, desc=highest_first, withscores=True):
                     file.write(_ENTRY.pack(score, len(player)) + player)
             pipeline.multi()
             pipeline.zcard(key)

@@ -14,6 +14,9 @@ from leaderboard.moving.foreign import ForeignBoard, ForeignScore, SourceError
 from leaderboard.moving.nakama import Expired, Nakama
 from leaderboard.moving.source import Source
 
+#: What a source says of a score; where it stands in it is left out.
+_SHOWN = ("board", "player", "score", "tiebreaks", "achieved_ms", "metadata", "display_name")
+
 NOW = 1795392000000  # 2026-11-23T00:00:00Z
 
 NEO, TRINITY, CYPHER = (f"0198a000-0000-7000-8000-00000000000{number}" for number in (1, 2, 3))
@@ -202,7 +205,7 @@ def read(tmp_path: Path, content: str | bytes, expired: Expired = Expired.SKIP) 
 def scores(found: list[Any]) -> list[tuple[Any, ...]]:
     """Without their lines."""
     shown = [score for score in found if isinstance(score, ForeignScore)]
-    return [tuple(getattr(score, name) for name in ForeignScore.__slots__[:-1]) for score in shown]
+    return [tuple(getattr(score, name) for name in _SHOWN) for score in shown]
 
 
 def refusal(tmp_path: Path, content: str | bytes) -> str:

@@ -1,0 +1,49 @@
+-- Imports: what is put in its place as it is. What counts by a board's policy is a submission, wherever it comes from.
+
+-- put_entry: put an entry into one standings, in place of the player's own if there is one.
+--   keys   1 player hash · 2 gate · 3 kept standings of the board · 4 order · 5 entries · 6 distinct
+--   args   1 player, or a stand-in · 2 now_ms · 3 revision · 4 season · 5 board · 6 period id
+--          7 expires_at_ms of the standings where it has no entry yet, '' for never · 8 ties
+--          9 submissions · 10 newest_ms · 11 metadata · 12 achieved_ms · 13 number of tiebreaks T · 14 score · T tiebreaks
+--   reply  {"put"} · {"same"}: it stood there already · {"erased"} · {"stale"} · {"journal_full"}
+--   cost   O(log N)
+-- It is not counted as a submission, and a board that takes none takes it. Of standings that have expired only the archive
+-- keeps entries.
+local function put_entry(keys, args)
+  local player, now, board, period_id = args[1], tonumber(args[2]), args[5], args[6]
+  -- Nobody is behind a stand-in any more (see anonymise).
+  local nameless = string.find(player, '\1', 1, true)
+  local known = nameless and {} or redis.call('HMGET', keys[1], 'state', 'created_at')
+  if known[1] then return {'erased'} end
+  if is_stale(read_gate(keys[2]), args[3], args[4]) then return {'stale'} end
+
+  local standings, tiebreaks, values = standings_at(keys, 4, 1), tonumber(args[13]), {}
+  for i = 1, tiebreaks do values[i] = tonumber(args[14 + i]) end
+  local after = {
+    score = tonumber(args[14]), prefix = make_prefix(values, tonumber(args[12])), achieved = tonumber(args[12]),
+    newest = tonumber(args[10]), metadata = args[11], submissions = tonumber(args[9]),
+  }
+  local head = encode_head(after)
+  local kept, expires_at = redis.call('ZSCORE', keys[3], period_id), args[7]
+  if kept then expires_at = kept == 'inf' and '' or number_text(tonumber(kept)) end
+  local is_gone = expires_at ~= '' and tonumber(expires_at) <= now
+  local bytes = redis.call('HGET', standings.entries, player)
+  if bytes == head .. after.metadata then return {'same'} end
+  if journal_is_full() then return {'journal_full'} end
+
+  if not is_gone then
+    local before = bytes and decode_entry(bytes, tiebreaks) or nil
+    write_entry(standings, args[8], tiebreaks, player, before, after, head, expires_at)
+    if before and args[8] == 'dense' and not same_result(before, after, tiebreaks) then
+      drop_distinct(standings, tiebreaks, before)
+    end
+  end
+  if not kept then keep_standings(keys[3], now, board, period_id, expires_at) end
+  if not nameless and not known[2] then
+    redis.call('HSET', keys[1], 'created_at', args[2])
+    record('player', now, player, now, {})
+  end
+  record('entry', now, board, period_id, player, head, after.metadata)
+  return {'put'}
+end
+register_change('put_entry', put_entry, {})
