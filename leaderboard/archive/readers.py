@@ -8,11 +8,13 @@ refused as a whole.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Table, delete, select, update
 
+from leaderboard.archive.filling import filled_by
 from leaderboard.errors import LeaderboardError
 
 if TYPE_CHECKING:
@@ -54,15 +56,23 @@ class Position:
 
 def known_generation(archive: Archive) -> str | None:
     """The generation of the store that the archive belongs to; None for an archive that holds nothing."""
-    position = read_position(archive)
+    position = read_position(archive, partial=True)
     return position.generation if position else None
 
 
-def read_position(archive: Archive) -> Position | None:
+def read_position(archive: Archive, *, partial: bool = False) -> Position | None:
+    """None for an archive that is new, and, unless it may be `partial`, for one that is being filled from the store and
+    holds a part of it so far."""
     if not archive.exists():
         return None
     with archive.read() as connection:
-        return _select(connection, archive)
+        return _select(connection, archive) if partial or filled_by(connection, archive) is None else None
+
+
+def read_owner(archive: Archive) -> str | None:
+    """Who has the lease, or had it last without giving it up."""
+    with archive.read() as connection:
+        return connection.scalar(select(archive.tables.readers.c.owner))
 
 
 def take_lease(archive: Archive, owner: str, now_ms: int) -> Position | None:
@@ -85,15 +95,12 @@ def take_lease(archive: Archive, owner: str, now_ms: int) -> Position | None:
 
 def begin(archive: Archive, generation: str) -> None:
     """Make the archive that of a store; a second one that tries is told nothing and finds the first one's."""
-    readers = archive.tables.readers
+    row = {
+        "partition": PARTITION, "generation": generation, "number": 0, "token": generation, "previous_number": 0,
+        "previous_token": generation, "digest": b"", "owner": None, "epoch": 0, "until_ms": 0, "archived_ms": 0,
+    }  # fmt: skip
     with archive.write() as connection:
-        if _select(connection, archive) is None:
-            connection.execute(
-                insert(readers).values(
-                    partition=PARTITION, generation=generation, number=0, token=generation, previous_number=0,
-                    previous_token=generation, digest=b"", owner=None, epoch=0, until_ms=0, archived_ms=0,
-                )
-            )  # fmt: skip
+        connection.execute(archive.upsert(archive.tables.readers, row, keeping=row), [row])
 
 
 def advance(connection: Connection, archive: Archive, position: Position, now_ms: int) -> None:
@@ -118,6 +125,42 @@ def advance(connection: Connection, archive: Archive, position: Position, now_ms
     )
     if done.rowcount != 1:
         raise LeaseLostError("another reader has taken over")
+
+
+def hold(connection: Connection, archive: Archive) -> Position | None:
+    """Where the archive stands, and stays until the transaction ends: no reader takes a step meanwhile.
+
+    None for one that is new.
+    """
+    readers = archive.tables.readers
+    connection.execute(select(readers.c.epoch).where(readers.c.partition == PARTITION).with_for_update())
+    return _select(connection, archive)
+
+
+def begin_anew(
+    connection: Connection,
+    archive: Archive,
+    position: Position,
+    keeping: Container[Table] = (),
+    owner: str | None = None,
+) -> Position:
+    """Empty the archive, but for some tables, and let it stand at a position; returns that with its new epoch.
+
+    Whoever read until now is refused what it still writes. Call `hold` first.
+    """
+    before = _select(connection, archive)
+    for table in archive.tables.metadata.sorted_tables:
+        if table not in keeping:
+            connection.execute(delete(table))
+    begun = replace(position, epoch=before.epoch + 1 if before else 0)
+    row = {
+        "partition": PARTITION, "generation": begun.generation, "number": begun.number, "token": begun.token,
+        "previous_number": begun.previous_number, "previous_token": begun.previous_token, "digest": begun.digest,
+        "owner": owner, "epoch": begun.epoch, "until_ms": 0, "archived_ms": 0,
+    }  # fmt: skip
+    # There is a row already when two begin a new archive in the same moment: the later one goes on.
+    connection.execute(archive.upsert(archive.tables.readers, row), [row])
+    return begun
 
 
 def give_up_lease(archive: Archive, position: Position) -> None:

@@ -220,6 +220,8 @@ class _Batch:
         order_key = self._execute(select(entries.c.order_key).where(where)).scalar()
         if order_key is None:
             return
+        # While the archive is being filled from the store (leaderboard/rebuild/archive.py) it may be there already.
+        self._delete(entries, [{"board": board_id, "period_id": period_id, "player": stand_in}])
         renamed = order_key[: -len(player)] + stand_in.encode()
         self._execute(update(entries).where(where).values(player=stand_in, order_key=renamed, metadata=b""))
 

@@ -1,0 +1,124 @@
+"""Comparing the entries of store and archive one by one, while both go on changing.
+
+What looks different at first may only be on its way. So it is looked at again once the archive has caught up, and in a
+moment in which the archive stands still: then it differs only if it changed in that very moment, which passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, select
+
+from leaderboard import definitions
+from leaderboard.rebuild.filling import Filling
+from leaderboard.rebuild.verification import Difference
+from leaderboard.rebuild.walk import AT_ONCE, Standings, count_entries, entry_row, has_expired, read_entries
+
+if TYPE_CHECKING:
+    from leaderboard.installation import Installation
+
+#: What still differs after so many looks is different. An entry that changes ten times a second is the same in some
+#: two of three looks.
+LOOKS = 20
+
+
+def compare_standings(filling: Filling, standings: Sequence[Standings]) -> list[Difference]:
+    """What was found in each of them. Raises as `walk_store`."""
+    filling.expect(count_entries(filling.lb, standings))
+    return [_compare(filling, one) for one in standings]
+
+
+def archived_standings(lb: Installation) -> list[Standings]:
+    """All that have not expired, as the archive knows them."""
+    standings = lb.archive.tables.standings
+    with lb.archive.read() as connection:
+        rows = connection.execute(select(standings).order_by(*standings.primary_key.columns)).all()
+    found = (Standings(row.board, row.period_id, row.expires_ms) for row in rows)
+    return [one for one in found if not has_expired(lb, one)]
+
+
+def _compare(filling: Filling, standings: Standings) -> Difference:
+    lb, count = filling.lb, 0
+    suspects: set[str] = set()
+    cursor = b""
+    while cursor != b"0":
+        cursor, stored = read_entries(lb, standings, cursor or b"0")
+        with lb.archive.read() as connection:
+            archived = _archived(lb, connection, standings, [row["player"] for row in stored.values()])
+        suspects |= {row["player"] for row in stored.values() if row != archived.get(row["player"])}
+        filling.tell("comparing", len(stored))
+        filling.keep_up()
+    for players in _archived_players(lb, standings):
+        count += len(players)
+        suspects |= set(players) - _present(lb, standings, players)
+        filling.keep_up()
+    for _ in range(LOOKS):
+        if not suspects or has_expired(lb, standings):
+            return Difference(standings.board, standings.period_id, count, None)
+        filling.catch_up()
+        suspects = _still_different(filling, standings, sorted(suspects))
+    example = f"{len(suspects)} entries differ, that of {min(suspects)!r} among them" if suspects else None
+    return Difference(standings.board, standings.period_id, count, example)
+
+
+def _still_different(filling: Filling, standings: Standings, suspects: list[str]) -> set[str]:
+    lb, different = filling.lb, set()
+    for first in range(0, len(suspects), AT_ONCE):
+        players = suspects[first : first + AT_ONCE]
+        with filling.share() as connection:
+            archived = _archived(lb, connection, standings, players)
+            stored = _stored(lb, standings, players)
+        different |= {player for player in players if archived.get(player) != stored.get(player)}
+    return different
+
+
+def _archived(
+    lb: Installation, connection: Connection, standings: Standings, players: list[str]
+) -> dict[str, dict[str, object]]:
+    entries = lb.archive.tables.entries
+    rows = connection.execute(
+        select(entries).where(
+            entries.c.board == standings.board,
+            entries.c.period_id == standings.period_id,
+            entries.c.player.in_(players),
+        )
+    )
+    return {row.player: dict(row._mapping) for row in rows}
+
+
+def _stored(lb: Installation, standings: Standings, players: list[str]) -> dict[str, dict[str, object]]:
+    key = lb.keys.standings(standings.board, standings.period_id).entries
+    definition, packed = lb.store.read(("HGET", lb.keys.boards, standings.board), ("HMGET", key, *players))
+    if definition is None:
+        return {}
+    tiebreaks = len(definitions.load(standings.board, definition).tiebreaks)
+    return {
+        player: entry_row(standings, player.encode(), entry, tiebreaks)
+        for player, entry in zip(players, packed, strict=True)
+        if entry is not None
+    }
+
+
+def _present(lb: Installation, standings: Standings, players: list[str]) -> set[str]:
+    key = lb.keys.standings(standings.board, standings.period_id).entries
+    packed = lb.store.read(("HMGET", key, *players))[0]
+    return {player for player, entry in zip(players, packed, strict=True) if entry is not None}
+
+
+def _archived_players(lb: Installation, standings: Standings) -> Iterator[list[str]]:
+    entries = lb.archive.tables.entries
+    players: list[str] = []
+    while True:
+        query = select(entries.c.player).where(
+            entries.c.board == standings.board, entries.c.period_id == standings.period_id
+        )
+        if players:
+            query = query.where(entries.c.player > players[-1])
+        with lb.archive.read() as connection:
+            players = list(connection.scalars(query.order_by(entries.c.player).limit(AT_ONCE)))
+        if players:
+            yield players
+        if len(players) < AT_ONCE:
+            return
