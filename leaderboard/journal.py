@@ -57,6 +57,8 @@ class Mark:
     #: The last number that was archived and dropped, and the token of that step.
     archived: int
     token: str
+    #: It began with what an archive held: an archive that holds nothing is not this one's.
+    rebuilt: bool = False
 
 
 def read_mark(store: Store, keys: Keys) -> Mark | None:
@@ -97,6 +99,13 @@ def read_waiting(store: Store, keys: Keys) -> Waiting:
     return Waiting(length, unpack(Record(0, first[0][1][1]))[1] if first else None)
 
 
+def read_newest(store: Store, keys: Keys) -> tuple[int, int | None]:
+    """The number of the newest record there ever was, and when it was written, if it is still there."""
+    found = store.read(("XREVRANGE", keys.journal, "+", "-", "COUNT", 1))[0]
+    at_ms = unpack(Record(0, found[0][1][1]))[1] if found else None
+    return last_number(store, keys), at_ms
+
+
 def last_number(store: Store, keys: Keys) -> int:
     """The number of the newest record there ever was; 0 before the first."""
     info = store.read(("XINFO", "STREAM", keys.journal))[0]
@@ -105,11 +114,11 @@ def last_number(store: Store, keys: Keys) -> int:
 
 
 def _ask_mark(keys: Keys) -> tuple[str, ...]:
-    return ("HMGET", keys.store, "generation", "archived", "token")
+    return ("HMGET", keys.store, "generation", "archived", "token", "rebuilt")
 
 
 def _mark(values: list[bytes | None]) -> Mark | None:
-    generation, archived, token = values
+    generation, archived, token, rebuilt = values
     if generation is None or archived is None or token is None:
         return None
-    return Mark(generation.decode(), int(archived), token.decode())
+    return Mark(generation.decode(), int(archived), token.decode(), rebuilt is not None)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from leaderboard.installation import Installation
 
 
+#: The clocks of processes differ by some milliseconds; putting a store back takes longer.
+CLOCKS_MS = 100
+
+
 class Relation(Enum):
     #: The archive follows from this store.
     SAME = "same"
@@ -43,7 +47,13 @@ def relation_of(lb: Installation, mark: Mark, position: Position) -> Relation:
         return Relation.OUTDATED
     if mark.token == position.previous_token and _holds_last_step(lb, position):
         return Relation.UNTRIMMED
-    return Relation.BEHIND if journal.last_number(lb.store, lb.keys) <= position.number else Relation.PARTED
+    return Relation.PARTED if _has_gone_on(lb, position) else Relation.BEHIND
+
+
+def _has_gone_on(lb: Installation, position: Position) -> bool:
+    """Whether a store that was put back has changed since: by the number of its newest record, or by its time."""
+    number, at_ms = journal.read_newest(lb.store, lb.keys)
+    return number > position.number or (at_ms or 0) > position.archived_ms + CLOCKS_MS
 
 
 def _holds_last_step(lb: Installation, position: Position) -> bool:

@@ -42,6 +42,8 @@ class Position:
     previous_token: str
     digest: bytes
     epoch: int
+    #: When the reader last found the store as it left it.
+    archived_ms: int = 0
 
     def after(self, number: int, digest: bytes) -> Position:
         return replace(
@@ -180,5 +182,6 @@ def _select(connection: Connection, archive: Archive) -> Position | None:
     if row is None:
         return None
     return Position(
-        row.generation, row.number, row.token, row.previous_number, row.previous_token, row.digest, row.epoch
-    )
+        row.generation, row.number, row.token, row.previous_number, row.previous_token, row.digest, row.epoch,
+        row.archived_ms,
+    )  # fmt: skip

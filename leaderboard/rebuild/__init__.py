@@ -35,6 +35,9 @@ LEASE_WAIT_S = 15.0
 #: Keys of the store that are looked at, and deleted, at once.
 DELETE_AT_ONCE = 5_000
 
+#: The stage before those that write.
+_EMPTYING = "emptying"
+
 
 class RebuildError(LeaderboardError):
     """The store could not be made anew; the message says why, and what to do."""
@@ -88,9 +91,10 @@ def _rebuild(
     finished = under_way is not None and under_way["generation"] == position.generation
     resumed = finished or (under_way is not None and under_way["token"] == position.token)
     if not resumed:
-        _check_may_begin(lb, position, replacing)
-        under_way = _begin(lb, position)
+        under_way = _begin(lb, position, _check_may_begin(lb, position, replacing))
     assert under_way is not None  # noqa: S101  it is resumed, or has begun
+    if under_way["stage"] == _EMPTYING:
+        _empty(lb, position, under_way)
     total, done = count_rows(lb), 0
     if not finished:
         done = _fill(lb, position, under_way, lambda name, rows: progress(name, rows, total))
@@ -102,37 +106,42 @@ def _rebuild(
     return Rebuilt(done, len(standings), sum(check.entries for check in standings), resumed)
 
 
-def _check_may_begin(lb: Installation, position: Position, replacing: bool) -> None:
+def _check_may_begin(lb: Installation, position: Position, replacing: bool) -> bool:
+    """Whether the store and the archive belong together, so that what waits in the journal must be archived first."""
     mark = journal.read_mark(lb.store, lb.keys)
     holds = mark is not None or lb.store.read(("EXISTS", lb.keys.boards))[0]
     if holds and not replacing:
         raise RebuildError("the store holds data of this installation; --replace deletes it first")
-    if mark is not None and relation_of(lb, mark, position) in (Relation.SAME, Relation.UNTRIMMED):
-        waiting = journal.read_waiting(lb.store, lb.keys).records
-        if waiting:
-            raise RebuildError(
-                f"{waiting} records wait in the journal and are not archived yet; "
-                "let `leaderboard worker` archive them first"
-            )
+    return mark is not None and relation_of(lb, mark, position) in (Relation.SAME, Relation.UNTRIMMED)
 
 
-def _begin(lb: Installation, position: Position) -> dict[str, str]:
-    """Close the store, and empty it of this installation."""
-    under_way = {"generation": secrets.token_hex(8), "token": position.token, "stage": "0", "after": ""}
+def _begin(lb: Installation, position: Position, together: bool) -> dict[str, str]:
+    """Close the store: from now on nothing changes."""
+    under_way = {"generation": secrets.token_hex(8), "token": position.token, "stage": _EMPTYING, "after": ""}
     was_open = journal.read_mark(lb.store, lb.keys) is not None
-    lb.store.call("begin_rebuild", [lb.keys.store, lb.keys.journal, lb.keys.rebuild], _flat(under_way))
+    keys = [lb.keys.store, lb.keys.journal, lb.keys.rebuild]
+    reply = lb.store.call("begin_rebuild", keys, ["archived" if together else "", *_flat(under_way)])
+    if reply[0] == b"waiting":
+        raise RebuildError(
+            "records wait in the journal that are not archived yet; let `leaderboard worker` archive them first"
+        )
     if was_open:
-        # By now nothing changes any more, but processes trust what they read for a moment yet.
+        # Processes trust what they read for a moment yet.
         time.sleep(TRUSTED_S + lb.settings.store_timeout_s)
-    cursor = 0
-    while True:
-        cursor, keys = _scan(lb, cursor)
+    return under_way
+
+
+def _empty(lb: Installation, position: Position, under_way: dict[str, str]) -> None:
+    """Delete what this installation has in the store."""
+    cursor = None
+    while cursor != 0:
+        cursor, keys = _scan(lb, cursor or 0)
         keys = [key for key in keys if key.decode() != lb.keys.rebuild]
         if keys:
             lb.store.write("UNLINK", *keys)
-        if not cursor:
-            return under_way
         _renew(lb, position)
+    lb.store.write("HSET", lb.keys.rebuild, "stage", "0")
+    under_way["stage"] = "0"
 
 
 def _scan(lb: Installation, cursor: int) -> tuple[int, list[bytes]]:

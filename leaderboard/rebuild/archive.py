@@ -27,7 +27,7 @@ from leaderboard.archive.readers import Position
 from leaderboard.journal import JournalGapError, Mark
 from leaderboard.rebuild import RebuildError
 from leaderboard.rebuild.comparison import archived_standings, compare_standings
-from leaderboard.rebuild.copying import AGREE, check_may_be_emptied, copy_archive, mark_of
+from leaderboard.rebuild.copying import AGREE, check_may_be_emptied, copy_archive, mark_of, relation_now
 from leaderboard.rebuild.filling import Filling
 from leaderboard.rebuild.verification import Difference
 from leaderboard.rebuild.walk import board_ids, walk_store, write_boards
@@ -85,7 +85,8 @@ def fill_archive(
         compared = compare_standings(filling, archived_standings(lb))
         _check(compared)
         with filling.share() as connection:
-            _drop_submissions_of_nobody(lb, connection)
+            if source is None:
+                _drop_submissions_of_nobody(lb, connection)
             end_filling(connection, lb.archive)
     except (DivergedError, JournalGapError) as error:
         raise RebuildError(_say_what_happened(lb, error)) from error
@@ -137,11 +138,10 @@ def _begin(lb: Installation, by: str, replacing: bool) -> None:
     with lb.archive.write() as connection:
         position = readers.hold(connection, lb.archive)
         # Not before the archive stands still: a worker that is at it would move both.
-        mark = mark_of(lb)
-        relation = relation_of(lb, mark, position) if position else None
+        mark, relation = relation_now(lb, position) if position else (mark_of(lb), None)
         if relation not in AGREE or filled_by(connection, lb.archive) is None:
-            if position is not None and not replacing:
-                check_may_be_emptied(lb, connection, mark, position)
+            if position is not None and relation is not None and not replacing:
+                check_may_be_emptied(lb, connection, position, relation)
             begun = position if position and relation in AGREE else _standing_at(mark)
             ours = relation in (*AGREE, Relation.OUTDATED)
             readers.begin_anew(connection, lb.archive, begun, keeping=(tables.submissions,) if ours else ())

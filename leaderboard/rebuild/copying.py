@@ -51,12 +51,20 @@ def mark_of(lb: Installation) -> Mark:
     return mark
 
 
-def check_may_be_emptied(lb: Installation, connection: Connection, mark: Mark, position: Position) -> None:
+def relation_now(lb: Installation, position: Position) -> tuple[Mark, Relation]:
+    """How the store stands to an archive at a position; whoever was its reader may just be trimming the journal."""
+    while True:
+        mark = mark_of(lb)
+        relation = relation_of(lb, mark, position)
+        if mark_of(lb) == mark:
+            return mark, relation
+
+
+def check_may_be_emptied(lb: Installation, connection: Connection, position: Position, relation: Relation) -> None:
     """Raise RebuildError for an archive that is not to be emptied without a word."""
     is_part = filled_by(connection, lb.archive) is not None
     if is_part and position.generation == _COPYING:
         return
-    relation = relation_of(lb, mark, position)
     if relation in AGREE:
         raise RebuildError("the archive has what the store has; --replace fills it anew all the same")
     raise RebuildError(f"the archive holds data {_WHOSE[relation]}; --replace deletes it first")
@@ -73,10 +81,10 @@ def copy_archive(
     position = _take_lease(lb, source, owner)
     begun = None
     try:
-        mark = mark_of(lb)
-        if (relation := relation_of(lb, mark, position)) not in AGREE:
+        _, relation = relation_now(lb, position)
+        if relation not in AGREE:
             raise RebuildError(f"the archive to copy from holds data {_WHOSE[relation]}")
-        begun = _begin(lb, mark, owner, by, replacing)
+        begun = _begin(lb, owner, by, replacing)
         _copy(lb, source, position, begun, progress)
         with source.write() as held, lb.archive.write() as connection:
             # Neither was anybody else's meanwhile; it is ready for a worker from this transaction on.
@@ -103,13 +111,13 @@ def _take_lease(lb: Installation, source: Archive, owner: str) -> Position:
     return position
 
 
-def _begin(lb: Installation, mark: Mark, owner: str, by: str, replacing: bool) -> Position:
+def _begin(lb: Installation, owner: str, by: str, replacing: bool) -> Position:
     if readers.read_owner(lb.archive) == owner:
         raise RebuildError("the archive to copy from is this very one")
     with lb.archive.write() as connection:
         before = readers.hold(connection, lb.archive)
         if before is not None and not replacing:
-            check_may_be_emptied(lb, connection, mark, before)
+            check_may_be_emptied(lb, connection, before, relation_now(lb, before)[1])
         nowhere = Position(_COPYING, 0, _COPYING, 0, _COPYING, b"", 0)
         begun = readers.begin_anew(connection, lb.archive, nowhere, owner=owner)
         readers.advance(connection, lb.archive, begun, lb.clock.now_ms())

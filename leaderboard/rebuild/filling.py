@@ -13,8 +13,9 @@ from leaderboard import journal
 from leaderboard.archive import readers
 from leaderboard.archive.filling import filled_by
 from leaderboard.archive.readers import LeaseLostError
+from leaderboard.journal import JournalGapError
 from leaderboard.rebuild import RebuildError
-from leaderboard.worker.drain import BATCH, Drain
+from leaderboard.worker.drain import BATCH, DivergedError, Drain
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -84,8 +85,13 @@ class Filling:
         self._drain.finish()
 
     def _step(self) -> int | None:
+        """Archive some records; None while another one does."""
         try:
-            return self._drain.step()
+            try:
+                return self._drain.step()
+            except (JournalGapError, DivergedError):
+                # It looks the same when another one took the lease and went on in this moment. Then it shows now.
+                return self._drain.step()
         except LeaseLostError:
             return None
 

@@ -163,7 +163,7 @@ class Drain:
         try:
             position = readers.take_lease(lb.archive, self._owner, lb.clock.now_ms())
         except LookupError:
-            if mark.archived:
+            if mark.archived or mark.rebuilt:
                 raise DivergedError(
                     "the archive is new, and the store is not: `leaderboard rebuild --archive` fills the archive"
                 ) from None

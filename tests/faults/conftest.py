@@ -71,7 +71,7 @@ def proxied_app(proxy: Proxy, tmp_path: Path) -> Iterator[Flask]:
             server_key=SERVER_KEY,
             store_timeout_s=0.5,
             store_connections=8,
-        )  # fmt: skip
+        )
     )
     yield app
     app.extensions["leaderboard"].close()

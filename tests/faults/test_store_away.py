@@ -114,7 +114,7 @@ def test_while_writes_are_paused_reads_go_on(own_raw: redis.Redis, own_store: Em
             admin_key=ADMIN_KEY,
             server_key=SERVER_KEY,
             store_timeout_s=0.3,
-        )  # fmt: skip
+        )
     )
     api = Client(app.test_client())
     api.define()

@@ -155,6 +155,44 @@ def test_entries_of_periods_that_are_gone_go_to_the_archive_alone(
     assert here.shown() == there.shown()
 
 
+def test_standings_go_when_they_would_have_gone_there(
+    two_on_sqlite: list[Place], raw: redis.Redis, tmp_path: Path
+) -> None:
+    here, there = two_on_sqlite
+    here.api.define(periods=[{"kind": "daily", "keep_days": 10}, {"kind": "weekly"}])
+    here.api.submit("alice", 3)
+    # Kept for as long as was said when they began, also of a kind that the board has no more.
+    here.api.define(periods=[{"kind": "weekly", "keep_days": 99}])
+    here.clock.pass_ms(5 * DAY_MS)
+    here.api.define("second", periods=[{"kind": "daily", "keep_days": 10}])
+    take_rows(there, exported(here, "main", tmp_path / "main.jsonl"))
+    ours, theirs = of_boards(here, raw), of_boards(there, raw)
+    assert len([name for name in ours if name.startswith("order:main:")]) == 2
+    assert different(ours, theirs) == {"seasons:second": (ours["seasons:second"], None)}
+
+
+def test_standings_that_have_begun_keep_their_end(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
+    place.api.define(periods=[{"kind": "daily", "keep_days": 10}])
+    place.api.submit("alice", 3)
+    (day,) = [period["period_id"] for period in place.api.get("/v1/boards/main/periods?period=daily")["periods"]]
+    place.api.define(periods=[{"kind": "daily", "keep_days": 1}])
+    place.clock.pass_ms(5 * DAY_MS)
+    take_text(place, tmp_path / "rows", f"player,score,period_id\nbob,4,{day}\n", "main")
+    assert place.api.table(query=f"&period_id={day}") == [(1, "bob", 4), (2, "alice", 3)]
+
+
+def test_players_who_come_with_their_entries_are_archived(two: list[Place], tmp_path: Path) -> None:
+    here, there = two
+    here.api.define(periods=[{"kind": "alltime"}])
+    here.api.submit("alice", 3)
+    take_rows(there, exported(here, "main", tmp_path / "main.jsonl"))
+    players = there.lb.archive.tables.players
+    with there.lb.archive.read() as connection:
+        (row,) = connection.execute(players.select()).all()
+    assert (row.player, row.created_ms, row.submissions) == ("alice", there.clock.at_ms, 0)
+    assert there.api.server.get("/v1/players/alice")["submissions"] == 0
+
+
 def test_a_frozen_board_in_maintenance_takes_entries_as_they_are(two_on_sqlite: list[Place], tmp_path: Path) -> None:
     here, there = two_on_sqlite
     here.api.define()

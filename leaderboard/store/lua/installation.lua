@@ -65,11 +65,12 @@ register_change('set_maintenance', set_maintenance, {'allow-oom'})
 
 -- begin_rebuild: close the store; from now on nothing changes, and nothing more is answered.
 --   keys   1 store · 2 journal · 3 rebuild
---   args   fields of the rebuild and their values
---   reply  {"begun"}
+--   args   1 "archived" when nothing may be lost that the archive has not got · then fields of the rebuild and their values
+--   reply  {"begun"} · {"waiting"}: there are records in the journal
 local function begin_rebuild(keys, args)
+  if args[1] == 'archived' and redis.call('XLEN', keys[2]) > 0 then return {'waiting'} end
   redis.call('DEL', keys[1], keys[2], keys[3])
-  redis.call('HSET', keys[3], unpack(args))
+  redis.call('HSET', keys[3], unpack(args, 2))
   return {'begun'}
 end
 register('begin_rebuild', begin_rebuild, {})
@@ -79,7 +80,10 @@ register('begin_rebuild', begin_rebuild, {})
 --   args   1 schema · 2 partitions · 3 generation
 --   reply  {"opened"}, also when it was opened before
 local function finish_rebuild(keys, args)
-  if redis.call('DEL', keys[3]) == 1 then open_store(keys[1], keys[2], args) end
+  if redis.call('DEL', keys[3]) == 1 then
+    open_store(keys[1], keys[2], args)
+    redis.call('HSET', keys[1], 'rebuilt', 1)
+  end
   return {'opened'}
 end
 register('finish_rebuild', finish_rebuild, {})

@@ -1,0 +1,530 @@
+"""The store is lost altogether, and made anew from the archive: everything is as it was.
+
+What is compared is the whole of what the API shows (every page of every standings, ranks included) and the whole of
+what the store holds (every key, every field, every expiry).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from leaderboard import rebuild
+from leaderboard.archive import readers
+from leaderboard.installation import Installation
+from leaderboard.rebuild import stages
+from leaderboard.worker.drain import Drain
+from tests.calls import unchanged
+from tests.client import Client
+from tests.keeping.contents import (
+    assert_archive_is_store,
+    assert_same,
+    every_key,
+    everything_of_players,
+    everything_shown,
+    lasting,
+)
+from tests.keeping.killed_worker import end_lease
+from tests.keeping.mixture import PLAYERS, Mixture
+from tests.keeping.place import Place
+from tests.keeping.points import point_at, points_of
+from tests.live import eventually
+from tests.oracle import Play, Standings, read_instant, show_instant
+from tests.test_f1 import F1, Season, rows
+from tests.test_football import FOOTBALL, RULES, Goals
+from tests.test_serve import Serve
+
+AT_F1 = pytest.mark.skipif(not F1.exists(), reason=f"the results of Formula One are not in {F1}")
+AT_FOOTBALL = pytest.mark.skipif(not FOOTBALL.exists(), reason=f"the goals are not in {FOOTBALL}")
+
+
+@dataclass
+class Before:
+    """All there was."""
+
+    keys: dict[str, Any]
+    shown: dict[str, Any]
+    players: dict[str, Any]
+
+
+def look(place: Place, players: list[str]) -> Before:
+    api = place.api()
+    keys = lasting(every_key(place.raw), place.installation().clock.now_ms())
+    return Before(keys, everything_shown(api), everything_of_players(api, players))
+
+
+def assert_as_before(before: Before, after: Before) -> None:
+    assert_same("keys", before.keys, after.keys)
+    assert_same("boards and pages", before.shown, after.shown)
+    assert_same("players", before.players, after.players)
+
+
+# -- a mixture of everything -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mixture(played: tuple[Mixture, Path], place: Place) -> Mixture:
+    """In a store of its own, and archived."""
+    mixture, files = played
+    place.put_back(files)
+    place.drain()
+    return replace(mixture, api=place.api())
+
+
+def everybody(mixture: Mixture) -> list[str]:
+    return [*PLAYERS, *mixture.devices.values(), *mixture.erased]
+
+
+def test_the_mixture_holds_some_of_everything(mixture: Mixture, place: Place) -> None:
+    # Else the tests below would prove less than they say.
+    keys = lasting(every_key(place.raw), place.installation().clock.now_ms())
+    kinds = {key.partition("{0}:")[2].partition(":")[0] for key in keys if "{0}" in key}
+    assert kinds == {
+        "boards", "gate", "seasons", "kept", "maintenance", "store", "keys", "order", "entries", "distinct", "player",
+        "names", "friends", "blockers", "replay",
+    }  # fmt: skip
+    assert any(key.startswith("lb:device:") for key in keys)
+    standings = [key for key in keys if ":order:" in key]
+    assert {keys[key].expires_ms is None for key in standings} == {True, False}
+    assert any(b"\x01" in member for key in standings for member, _ in keys[key].value), "nameless entries"
+    periods = {key.rpartition(":")[2] for key in standings}
+    assert {"s1", "s2", "s3", "s4", "all"} <= periods
+    lb = place.installation()
+    with lb.archive.read() as connection:
+        archived = connection.exec_driver_sql("SELECT count(*) FROM lb_standings").scalar_one()
+    assert archived > len(standings), "some have expired"
+    assert {keys[key].value[b"state"] for key in keys if ":gate:" in key} == {
+        b"open",
+        b"frozen",
+        b"archived",
+        b"deleted",
+    }
+    sides = {side.partition(b";")[0] for key in keys if ":friends:" in key for side in keys[key].value.values()}
+    assert sides == {b"friends", b"invited", b"invitation", b"blocked"}
+    assert_archive_is_store(lb.archive, place.raw)
+
+
+def test_a_store_that_was_lost_is_made_anew_to_the_last_byte(mixture: Mixture, place: Place) -> None:
+    before = look(place, everybody(mixture))
+    place.lose_store()
+    assert place.api().get("/v1/boards", expect=503)["code"] == "store_unavailable"
+    assert place.raw.dbsize() == 0
+    rebuilt = place.cli("rebuild")
+    assert rebuilt.status == 0, rebuilt.said
+    assert "entries verified" in rebuilt.said
+    assert_as_before(before, look(place, everybody(mixture)))
+    lb = place.installation()
+    assert_archive_is_store(lb.archive, place.raw)
+    works_as_before(mixture, place)
+
+
+def works_as_before(mixture: Mixture, place: Place) -> None:
+    """What is only known as a digest is still the same: tokens, devices, keys, Idempotency-Keys."""
+    api = place.api()
+    for player, token in mixture.tokens.items():
+        assert Client(api.http, token).get("/v1/players/me")["id"] == player
+    for token in mixture.signed_out:
+        Client(api.http, token).get("/v1/players/me", expect=401)
+    for key, works in mixture.keys.items():
+        Client(api.http, key).get("/v1/boards", expect=200 if works else 401)
+    with unchanged(place.raw):
+        for one in mixture.repeatable:
+            caller = Client(api.http, one.caller.token)
+            answer = caller.call("POST", one.path, one.body, {"Idempotency-Key": one.key})
+            assert answer.status_code == 200, answer.text
+            if "batch" in one.path:
+                assert answer.get_json()["failed"] == 0
+            else:
+                assert answer.headers.get("Idempotent-Replayed") == "true", (one.path, one.key)
+    for device, player in mixture.devices.items():
+        signed_in = api.post("/v1/sessions", {"device_id": device}, expect=201)
+        assert (signed_in["player"]["id"], signed_in["created"]) == (player, False)
+    assert api.submit("A", 1, "sums", expect=503)["code"] == "maintenance"
+    api.admin.delete("/v1/admin/maintenance")
+
+    # And it goes on.
+    api.submit("A", 1, "sums")
+    api.submit("player-01", 2, "competition")
+    api.admin.post("/v1/admin/boards/dense/reset", {"season": "s4"})
+    api.submit("player-02", 2.5, "dense", tiebreaks={"wins": 1})
+    place.drain()
+    assert_archive_is_store(place.installation().archive, place.raw)
+
+
+def test_a_rebuild_that_is_killed_again_and_again_goes_on_and_comes_to_the_same(mixture: Mixture, place: Place) -> None:
+    before = look(place, everybody(mixture))
+    place.lose_store()
+    # Each goes on where the one before it was killed: in the middle of stages, and at each statement of the end.
+    place.killed("rebuild", "20", "300", "1500", "3000", "6000", at_once=50)
+    points = [point_at(rebuild._fill, "lb.store.write_many"), *points_of(rebuild._finish)]
+    assert not place.killed("rebuild", *points, at_once=50)
+    end_lease(place.installation())
+    rebuilt = place.cli("rebuild")
+    assert rebuilt.status == 0, rebuilt.said
+    assert "resumed" in rebuilt.said
+    assert_as_before(before, look(place, everybody(mixture)))
+    works_as_before(mixture, place)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [1, 7])
+def test_a_rebuild_of_small_shares_that_is_killed_everywhere_comes_to_the_same(
+    mixture: Mixture, place: Place, rows: int
+) -> None:
+    before = look(place, everybody(mixture))
+    place.lose_store()
+    place.killed("rebuild", *(str(number * 37) for number in range(1, 60)), at_once=rows)
+    assert not place.killed("rebuild", *points_of(rebuild._fill), *points_of(rebuild._finish), at_once=rows)
+    end_lease(place.installation())
+    rebuilt = place.cli("rebuild")
+    assert rebuilt.status == 0, rebuilt.said
+    assert_as_before(before, look(place, everybody(mixture)))
+
+
+@pytest.mark.parametrize("stage", [0, 5, len(stages.STAGES) - 1])
+def test_while_a_rebuild_is_under_way_nothing_is_answered_and_nothing_changes(
+    played: tuple[Mixture, Path], place_on_sqlite: Place, stage: int
+) -> None:
+    place, (_, files) = place_on_sqlite, played
+    place.put_back(files)
+    place.drain()
+    running = place.api()
+    running.get("/v1/boards")
+    before = look(place, PLAYERS)
+    place.lose_store()
+    point = f"{point_at(rebuild._fill, 'stage = STAGES[number]')}:{stage + 1}"
+    eventually(lambda: running.call("GET", "/v1/boards").status_code == 503, "a process that runs notices")
+    with place.paused("rebuild", point) as process:
+        for api in (running, place.api()):
+            with unchanged(place.raw):
+                for method, path, body in (
+                    ("GET", "/v1/boards/dense/standings", None),
+                    ("GET", "/v1/players/A", None),
+                    ("POST", "/v1/boards/sums/submissions", {"player": "A", "score": 1}),
+                    ("POST", "/v1/sessions", {"device_id": "n" * 40}),
+                    ("PUT", "/v1/players/new", {}),
+                    ("DELETE", "/v1/players/A", None),
+                    ("PUT", "/v1/admin/boards/new", {}),
+                    ("DELETE", "/v1/admin/maintenance", None),
+                ):
+                    caller = api.admin if "admin" in path else api.server
+                    answer = caller.call(method, path, body)
+                    assert answer.status_code == 503, (method, path, answer.text)
+    assert '"finished"' in process.said, process.said
+    assert_as_before(before, look(place, PLAYERS))
+    place.drain()
+
+
+CHANGES: list[tuple[str, str, Any]] = [
+    ("POST", "/v1/boards/main/submissions", {"player": "alice", "score": 9}),
+    ("POST", "/v1/submissions/batch", {"submissions": [{"board": "main", "player": "bob", "score": 9}]}),
+    ("PUT", "/v1/players/new", {}),
+    ("DELETE", "/v1/players/alice", None),
+    ("POST", "/v1/players/alice/sessions", None),
+    ("PUT", "/v1/players/alice/friends", {"players": ["bob"]}),
+    ("PUT", "/v1/admin/boards/new", {}),
+    ("POST", "/v1/admin/boards/main/reset", {"season": "s1"}),
+    ("POST", "/v1/admin/keys", {"name": "new", "role": "read"}),
+    ("PUT", "/v1/admin/maintenance", {}),
+]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES, ids=lambda part: part if isinstance(part, str) else "")
+def test_in_the_very_moment_after_the_loss_nothing_is_written(
+    api: Client, lb: Installation, raw: redis.Redis, method: str, path: str, body: Any
+) -> None:
+    # Before a process has noticed that the store is another; each function looks for itself.
+    api.define()
+    api.submit("alice", 1)
+    api.submit("bob", 1)
+    Drain(lb).step()
+    lb.claim.confirm()
+    raw.flushall()
+    caller = api.admin if "admin" in path else api.server
+    assert caller.call(method, path, body).status_code == 503
+    assert raw.dbsize() == 0
+
+
+def test_only_what_was_archived_comes_back(place: Place) -> None:
+    api = place.api()
+    api.define()
+    api.submit("alice", 1)
+    place.drain()
+    before = look(place, ["alice", "bob"])
+    api.submit("bob", 2)
+    place.lose_store()
+    assert place.cli("rebuild").status == 0
+    assert_as_before(before, look(place, ["alice", "bob"]))
+
+
+def test_without_an_archive_there_is_nothing_to_rebuild_from(place: Place) -> None:
+    rebuilt = place.cli("rebuild")
+    assert rebuilt.status == 1
+    assert "there is no archive" in rebuilt.said
+
+
+# -- a century of results --------------------------------------------------------------------------------------------
+
+
+def replay_races(api: Client, seasons: int) -> dict[str, Standings]:
+    """The last seasons of Formula One."""
+    raced = [row for row in rows(F1 / "events.csv.gz") if int(row["season"]) > 2026 - seasons]
+    expected = {}
+    for year, results in groupby(raced, lambda row: int(row["season"])):
+        season = Season(api, year)
+        for _, of_round in groupby(results, lambda row: int(row["round"])):
+            season.race(list(of_round))
+        expected |= season.boards
+    return expected
+
+
+def replay_goals(api: Client, most: int) -> dict[str, Standings]:
+    """The last goals of international football."""
+    goals = Goals(api)
+    goals.submissions = goals.submissions[-most:]
+    goals.named &= {goal["player"] for goal in goals.submissions}
+    goals.replay()
+    expected = Standings(RULES)
+    for goal in goals.submissions:
+        expected.submit(Play(goal["player"], 1, (), read_instant(goal["achieved_at"]), stated=True))
+    return {"goals": expected}
+
+
+RESULTS = [
+    pytest.param(replay_races, 4, marks=AT_F1, id="f1"),
+    pytest.param(replay_goals, 4_000, marks=AT_FOOTBALL, id="football"),
+    pytest.param(replay_races, 36, marks=[AT_F1, pytest.mark.slow], id="all of f1"),
+    pytest.param(replay_goals, 100_000, marks=[AT_FOOTBALL, pytest.mark.slow], id="all of football"),
+]
+
+
+@pytest.mark.parametrize(("replay", "most"), RESULTS)
+def test_results_and_ranks_are_those_of_before_and_those_of_the_sorted_list(
+    place: Place, replay: Callable[[Client, int], dict[str, Standings]], most: int
+) -> None:
+    expected = replay(place.api(), most)
+    place.drain()
+    before = look(place, [])
+    place.lose_store()
+    rebuilt = place.cli("rebuild")
+    assert rebuilt.status == 0, rebuilt.said
+    after = look(place, [])
+    assert_as_before(before, after)
+    for board, standings in expected.items():
+        shown = [entry for page in after.shown[f"{board} all"] for entry in page["entries"]]
+        scale = 10**standings.rules.decimals
+        assert [
+            (e["rank"], e["player"]["id"], round(e["score"] * scale), *e["tiebreaks"].values(), e["achieved_at"])
+            for e in shown
+        ] == [(rank, e.player, e.score, *e.tiebreaks, show_instant(e.achieved_at)) for rank, e in standings.rows()], (
+            board
+        )
+
+
+# -- replacing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def put_back(place: Place) -> tuple[Place, Before]:
+    """A store as it was before the last step of the archive, and all that was archived."""
+    api = place.api()
+    api.define(policy="sum")
+    api.submit("alice", 1)
+    token = api.player("alice").token
+    place.drain()
+    copy = place.copy_store("yesterday")
+    for player in ("alice", "bob", "carol"):
+        api.submit(player, 2)
+    api.server.put("/v1/players/alice", {"display_name": "Alice"})
+    assert token
+    place.drain()
+    before = look(place, ["alice", "bob", "carol", "dave"])
+    place.put_back(copy)
+    return place, before
+
+
+def test_a_store_that_was_put_back_is_replaced_when_it_is_said(put_back: tuple[Place, Before]) -> None:
+    place, before = put_back
+    with unchanged(place.raw):
+        refused = place.cli("rebuild")
+    assert refused.status == 1
+    assert "--replace deletes it first" in refused.said
+    replaced = place.cli("rebuild", "--replace")
+    assert replaced.status == 0, replaced.said
+    assert_as_before(before, look(place, ["alice", "bob", "carol", "dave"]))
+    place.api().submit("dave", 1)
+    assert place.drain()
+    assert_archive_is_store(place.installation().archive, place.raw)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_of_a_store_that_was_put_back_and_has_gone_on_the_archive_is_what_counts(
+    put_back: tuple[Place, Before],
+) -> None:
+    place, before = put_back
+    api = place.api()
+    api.define("gone-on", ties="dense")
+    for player in ("dave", "eve"):
+        api.submit(player, 9)
+        api.submit(player, 9, "gone-on")
+        api.player(player)
+    api.server.put("/v1/players/dave/friends", {"players": ["alice"]})
+    replaced = place.cli("rebuild", "--replace")
+    assert replaced.status == 0, replaced.said
+    assert_as_before(before, look(place, ["alice", "bob", "carol", "dave"]))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_store_whose_journal_waits_to_be_archived_is_not_replaced(place: Place) -> None:
+    api = place.api()
+    api.define()
+    place.drain()
+    api.submit("alice", 1)
+    with unchanged(place.raw):
+        refused = place.cli("rebuild", "--replace")
+    assert refused.status == 1
+    assert "records wait in the journal" in refused.said
+    place.drain()
+    before = look(place, ["alice"])
+    replaced = place.cli("rebuild", "--replace")
+    assert replaced.status == 0, replaced.said
+    assert_as_before(before, look(place, ["alice"]))
+
+
+@pytest.mark.parametrize("before", ["reply = lb.store.call(", "if was_open:"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_is_acknowledged_while_a_store_is_being_emptied_is_not_lost(place: Place, before: str) -> None:
+    # The journal was empty when the rebuild looked. What comes then is refused, or archived, or keeps the store from
+    # being emptied.
+    api = place.api()
+    api.define()
+    api.submit("alice", 1)
+    place.drain()
+    with place.paused("rebuild", point_at(rebuild._begin, before)):
+        answer = api.server.call("POST", "/v1/boards/main/submissions", {"player": "bob", "score": 2})
+    place.drain()
+    eventually(lambda: api.call("GET", "/readyz").status_code == 200, "the service goes on")
+    acknowledged = ["bob"] if answer.status_code == 200 else []
+    assert [player for _, player, _ in api.table()] == [*acknowledged, "alice"]
+
+
+@pytest.mark.parametrize("harm", ["score", "metadata", "entry", "order", "distinct"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_store_that_is_not_as_the_archive_stays_closed(place: Place, harm: str) -> None:
+    api = place.api()
+    api.define(ties="dense", periods=[{"kind": "alltime"}])
+    for player in ("alice", "bob"):
+        api.submit(player, len(player), metadata={"n": player})
+    place.drain()
+    place.lose_store()
+    order, entries, distinct = (f"lb:{{0}}:{name}:main:all" for name in ("order", "entries", "distinct"))
+    with place.paused("rebuild", point_at(rebuild._rebuild, "standings = verify_standings(")) as process:
+        ((member, score), *_) = stored = place.raw.zrange(order, 0, -1, withscores=True)
+        assert len(stored) == 2
+        player = bytes(member)[7:]
+        match harm:
+            case "score":
+                place.raw.zadd(order, {member: score + 1})
+            case "metadata":
+                place.raw.hset(entries, player, bytes(place.raw.hget(entries, player)) + b" ")
+            case "entry":
+                place.raw.hdel(entries, player)
+            case "order":
+                place.raw.zrem(order, member)
+            case "distinct":
+                place.raw.zadd(distinct, {b"another": 1})
+    assert "differ from the archive" in process.said
+    assert place.api().get("/v1/boards/main/standings", expect=503)["code"] == "store_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("function", "statement"),
+    [(rebuild._begin, "time.sleep"), (rebuild._empty, "cursor, keys = _scan"), (rebuild._empty, "_renew(")],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_rebuild_killed_while_it_empties_the_store_leaves_nothing_of_what_was_there(
+    put_back: tuple[Place, Before], function: Callable[..., Any], statement: str
+) -> None:
+    # What was there, and is not in the archive, must not be in the store that is opened again.
+    place, before = put_back
+    place.api().player("mallory")
+    place.api().admin.post("/v1/admin/keys", {"name": "never archived", "role": "admin"}, expect=201)
+    assert not place.killed("rebuild", point_at(function, statement))
+    end_lease(place.installation())
+    replaced = place.cli("rebuild", "--replace")
+    assert replaced.status == 0, replaced.said
+    assert_as_before(before, look(place, ["alice", "bob", "carol", "dave"]))
+
+
+@pytest.mark.slow
+def test_a_rebuild_waits_for_a_worker_that_runs_and_then_says_so(place: Place) -> None:
+    api = place.api()
+    api.define()
+    place.worker()
+    drain = Drain(place.installation())
+    while drain.step() is not None:
+        pass
+    refused = place.cli("rebuild", "--replace")
+    assert refused.status == 1
+    assert "a worker is archiving" in refused.said
+
+
+@pytest.mark.slow
+def test_a_rebuild_waits_until_the_lease_of_a_dead_worker_has_run_out(place: Place) -> None:
+    api = place.api()
+    api.define()
+    api.submit("alice", 1)
+    assert not place.killed("worker", point_at(Drain._drain, "return len(records)"))
+    position = readers.read_position(place.installation().archive)
+    assert position is not None
+    before = look(place, ["alice"])
+    place.lose_store()
+    rebuilt = place.cli("rebuild")
+    assert rebuilt.status == 0, rebuilt.said
+    assert_as_before(before, look(place, ["alice"]))
+
+
+# -- `leaderboard serve` ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", [pytest.param("lost", marks=pytest.mark.slow), "put back"])
+def test_serve_mends_its_own_store(place_on_sqlite: Place, what: str) -> None:
+    place = place_on_sqlite
+    api = place.api()
+    api.define("main")
+    for player in ("bob", "alice"):
+        api.submit(player, len(player))
+    place.drain()
+    copy = place.copy_store("yesterday")
+    api.submit("carol", 1)
+    place.drain()
+    before = look(place, ["alice", "bob", "carol"])
+    if what == "lost":
+        place.lose_store()
+    else:
+        place.put_back(copy)
+    place.store.stop()
+    serve = Serve(place.folder)
+    try:
+        serve.started()
+        assert "making it anew from the archive" in serve.wrote()
+        page = serve.call("GET", "/v1/boards/main/standings").json()
+        assert [entry["player"]["id"] for entry in page["entries"]] == ["alice", "bob", "carol"]
+        assert serve.stopped() == 0
+    finally:
+        serve.process.kill()
+        serve.process.wait()
+    place.store.start()
+    place.forget()
+    end_lease(place.installation())
+    after = look(place, ["alice", "bob", "carol"])
+    # `serve` has made itself keys; they are all that is new.
+    after.keys.pop("lb:{0}:keys", None)
+    assert_as_before(before, after)
