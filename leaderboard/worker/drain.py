@@ -22,7 +22,7 @@ from leaderboard.archive.housekeeping import Housekeeping
 from leaderboard.archive.readers import LeaseLostError, Position
 from leaderboard.archive.writer import Writer
 from leaderboard.errors import LeaderboardError, Problem, SettingError
-from leaderboard.journal import JournalGapError
+from leaderboard.journal import JournalGapError, Record
 from leaderboard.relation import Relation, digest_of, explain, relation_of
 from leaderboard.worker.report import Report
 
@@ -123,11 +123,7 @@ class Drain:
 
     def _drain(self, position: Position) -> int:
         lb = self._lb
-        mark, records = journal.read_records(lb.store, lb.keys, position.number, BATCH)
-        if mark is None or mark.token != position.token:
-            # Which of the two it is shows when the lease is asked for again; whoever mends the other needs it.
-            readers.give_up_lease(lb.archive, position)
-            raise LeaseLostError("another reader has taken over, or the store is another")
+        records = self._read(position)
         now = lb.clock.now_ms()
         if not records:
             if now - self._renewed_ms >= RENEW_MS:
@@ -142,6 +138,20 @@ class Drain:
         self._position, self._renewed_ms = after, now
         self._trim(after)
         return len(records)
+
+    def _read(self, position: Position) -> list[Record]:
+        lb = self._lb
+        try:
+            mark, records = journal.read_records(lb.store, lb.keys, position.number, BATCH)
+        except JournalGapError:
+            mark, records = journal.read_mark(lb.store, lb.keys), []
+            if mark is not None and mark.token == position.token:
+                raise
+        if mark is None or mark.token != position.token:
+            # Which of the two it is shows when the lease is asked for again; whoever mends the other needs it.
+            readers.give_up_lease(lb.archive, position)
+            raise LeaseLostError("another reader has taken over, or the store is another")
+        return records
 
     def _trim(self, position: Position) -> None:
         lb = self._lb
