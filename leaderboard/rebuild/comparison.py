@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from leaderboard import definitions
+from leaderboard.entries import pack_entry
 from leaderboard.rebuild.filling import Filling
 from leaderboard.rebuild.verification import Difference
-from leaderboard.rebuild.walk import AT_ONCE, Standings, count_entries, entry_row, has_expired, read_entries
+from leaderboard.rebuild.walk import AT_ONCE, Standings, count_entries, has_expired
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -40,43 +40,43 @@ def archived_standings(lb: Installation) -> list[Standings]:
 
 
 def _compare(filling: Filling, standings: Standings) -> Difference:
-    lb, count = filling.lb, 0
+    lb, count, cursor = filling.lb, 0, b""
+    key = lb.keys.standings(standings.board, standings.period_id).entries
     suspects: set[str] = set()
-    cursor = b""
     while cursor != b"0":
-        cursor, stored = read_entries(lb, standings, cursor or b"0")
+        cursor, flat = lb.store.read(("HSCAN", key, cursor or b"0", "COUNT", AT_ONCE))[0]
+        stored = {player.decode(): entry for player, entry in zip(flat[::2], flat[1::2], strict=True)}
         with lb.archive.read() as connection:
-            archived = _archived(lb, connection, standings, [row["player"] for row in stored.values()])
-        suspects |= {row["player"] for row in stored.values() if row != archived.get(row["player"])}
+            archived = _archived(lb, connection, standings, list(stored))
+        suspects |= {player for player, entry in stored.items() if entry != archived.get(player)}
         filling.tell("comparing", len(stored))
         filling.keep_up()
     for players in _archived_players(lb, standings):
         count += len(players)
-        suspects |= set(players) - _present(lb, standings, players)
+        suspects |= set(players) - _stored(lb, key, players).keys()
         filling.keep_up()
     for _ in range(LOOKS):
         if not suspects or has_expired(lb, standings):
             return Difference(standings.board, standings.period_id, count, None)
         filling.catch_up()
-        suspects = _still_different(filling, standings, sorted(suspects))
+        suspects = _still_different(filling, standings, key, sorted(suspects))
     example = f"{len(suspects)} entries differ, that of {min(suspects)!r} among them" if suspects else None
     return Difference(standings.board, standings.period_id, count, example)
 
 
-def _still_different(filling: Filling, standings: Standings, suspects: list[str]) -> set[str]:
-    lb, different = filling.lb, set()
+def _still_different(filling: Filling, standings: Standings, key: str, suspects: list[str]) -> set[str]:
+    different = set()
     for first in range(0, len(suspects), AT_ONCE):
         players = suspects[first : first + AT_ONCE]
         with filling.share() as connection:
-            archived = _archived(lb, connection, standings, players)
-            stored = _stored(lb, standings, players)
+            archived = _archived(filling.lb, connection, standings, players)
+            stored = _stored(filling.lb, key, players)
         different |= {player for player in players if archived.get(player) != stored.get(player)}
     return different
 
 
-def _archived(
-    lb: Installation, connection: Connection, standings: Standings, players: list[str]
-) -> dict[str, dict[str, object]]:
+def _archived(lb: Installation, connection: Connection, standings: Standings, players: list[str]) -> dict[str, bytes]:
+    """The archive's rows, as the store would hold them: so a row that was read wrongly shows."""
     entries = lb.archive.tables.entries
     rows = connection.execute(
         select(entries).where(
@@ -85,26 +85,17 @@ def _archived(
             entries.c.player.in_(players),
         )
     )
-    return {row.player: dict(row._mapping) for row in rows}
-
-
-def _stored(lb: Installation, standings: Standings, players: list[str]) -> dict[str, dict[str, object]]:
-    key = lb.keys.standings(standings.board, standings.period_id).entries
-    definition, packed = lb.store.read(("HGET", lb.keys.boards, standings.board), ("HMGET", key, *players))
-    if definition is None:
-        return {}
-    tiebreaks = len(definitions.load(standings.board, definition).tiebreaks)
     return {
-        player: entry_row(standings, player.encode(), entry, tiebreaks)
-        for player, entry in zip(players, packed, strict=True)
-        if entry is not None
+        row.player: pack_entry(
+            row.order_key.removesuffix(row.player.encode()), row.submissions, row.newest_ms, row.metadata
+        )
+        for row in rows
     }
 
 
-def _present(lb: Installation, standings: Standings, players: list[str]) -> set[str]:
-    key = lb.keys.standings(standings.board, standings.period_id).entries
+def _stored(lb: Installation, key: str, players: list[str]) -> dict[str, bytes]:
     packed = lb.store.read(("HMGET", key, *players))[0]
-    return {player for player, entry in zip(players, packed, strict=True) if entry is not None}
+    return {player: entry for player, entry in zip(players, packed, strict=True) if entry is not None}
 
 
 def _archived_players(lb: Installation, standings: Standings) -> Iterator[list[str]]:

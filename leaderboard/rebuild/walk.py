@@ -140,7 +140,7 @@ def _write_installation(lb: Installation, connection: Connection) -> None:
 # -- entries ---------------------------------------------------------------------------------------------------------
 
 
-def read_entries(
+def _read_entries(
     lb: Installation, standings: Standings, cursor: bytes, pattern: str = "*"
 ) -> tuple[bytes, dict[bytes, Row]]:
     """Some entries of a standings, by player, as rows of the archive, and where to go on: b"0" at the end."""
@@ -156,11 +156,11 @@ def read_entries(
         # Deleted meanwhile, and its entries with it.
         return b"0", {}
     tiebreaks = len(definitions.load(standings.board, definition).tiebreaks)
-    rows = {player: entry_row(standings, player, packed, tiebreaks) for player, packed in _pairs(flat)}
+    rows = {player: _entry_row(standings, player, packed, tiebreaks) for player, packed in _pairs(flat)}
     return cursor, rows
 
 
-def entry_row(standings: Standings, player: bytes, packed: bytes, tiebreaks: int) -> Row:
+def _entry_row(standings: Standings, player: bytes, packed: bytes, tiebreaks: int) -> Row:
     """The row of an entry, from the value of the entries hash."""
     place, submissions, newest_ms = unpack_head(packed, tiebreaks)
     head = len(place) + (4 if newest_ms is None else 11)
@@ -185,7 +185,7 @@ def _write_entries(filling: Filling, standings: Standings, pattern: str) -> int:
     lb, cursor, shares = filling.lb, b"", 0
     while cursor != b"0":
         with filling.share() as connection:
-            cursor, found = read_entries(lb, standings, cursor or b"0", pattern)
+            cursor, found = _read_entries(lb, standings, cursor or b"0", pattern)
             upsert(lb, connection, lb.archive.tables.entries, list(found.values()))
         shares += 1
         filling.tell("entries", len(found))

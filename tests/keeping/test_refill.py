@@ -106,6 +106,8 @@ def make_everything(api: Client, clock: SetClock) -> None:
         # Late ones, which count and leave the metadata as it was.
         api.submit(player, 1, "total", achieved_at=show_instant(ago), metadata={"late": True})
         api.submit(player, i, "last", achieved_at=show_instant(ago))
+        # The same once more: it was first achieved then, and the newest is this one.
+        api.submit(player, i, "last")
         api.submit(player, i, "again", tiebreaks={"wins": 1})
     api.server.put("/v1/players/p1", {"display_name": "Åsa / 🚗", "country": "SE", "attributes": {"team": "red"}})
     api.server.put("/v1/players/p2", {"display_name": "Bo", "platform": "linux"})

@@ -137,6 +137,7 @@ def test_without_an_instant_it_is_when_the_import_was_begun_or_what_is_said(plac
     assert shown == {"a": show_instant(begun_ms), "b": show_instant(-1)}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_hundred_years_of_goals_come_to_what_counting_gives(place_anywhere: Place, tmp_path: Path) -> None:
     if not FOOTBALL.exists():
         pytest.skip(f"the goals are not in {FOOTBALL}")
@@ -182,6 +183,7 @@ def football(path: Path, rules: Rules) -> Standings:
 # -- once ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_cut_off_again_and_again_each_row_counts_once(place_anywhere: Place, raw: redis.Redis, tmp_path: Path) -> None:
     place = place_anywhere
     place.api.define(policy="sum", periods=ALLTIME)

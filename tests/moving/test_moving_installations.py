@@ -317,6 +317,7 @@ def large(place: Place, path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_killed_again_and_again_it_goes_on_and_nobody_is_let_in_before(
     two: list[Place], raw: redis.Redis, tmp_path: Path
 ) -> None:
