@@ -110,7 +110,7 @@ def any_submit(
 
 
 def any_step(rules: Rules, player: st.SearchStrategy[str]) -> st.SearchStrategy[Step]:
-    # `previous` is for seasons: a week may be settled by the time it is corrected.
+    # `previous` is for seasons.
     period = st.sampled_from(("season", "alltime", "weekly", "previous"))
     submit = st.one_of(any_submit(rules, small_number, player), any_submit(rules, any_number, player))
     return st.one_of(

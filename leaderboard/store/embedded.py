@@ -107,7 +107,8 @@ class EmbeddedStore:
         if self.child is not None:
             self.child.send(signal.SIGTERM)
             if not self.child.wait(STOP_S):
-                # Acknowledged writes are with the kernel: the server hands it each one before it replies.
+                # Acknowledged writes are with the kernel, which the server hands each before it replies, but for those
+                # of two seconds while the disk stalls (docs/operations.md, The store).
                 self.child.kill()
             self.child = None
         if self._place is not None:

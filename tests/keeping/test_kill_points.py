@@ -98,21 +98,29 @@ def test_a_store_killed_again_and_again_while_the_worker_drains_loses_nothing(pl
 
 
 def _kill_stores(place: Place, rounds: int) -> None:
+    _write_at_once(place)
     with under_load(place) as load:
         worker = place.worker()
         for _ in range(rounds):
             _archives(place)
             place.kill_store()
             place.launch_store()
+            _write_at_once(place)
             load.reset()
             _archives(place)
             place.kill_store()
             worker.kill()
             place.launch_store()
+            _write_at_once(place)
             end_lease(place.installation())
             worker = place.worker()
         _archives(place)
         assert worker.stopped() == 0, worker.said
+
+
+def _write_at_once(place: Place) -> None:
+    """With `everysec` the server holds writes back while an fsync takes long: see docs/operations.md, The store."""
+    place.raw.config_set("appendfsync", "always")
 
 
 def _archives(place: Place) -> None:
