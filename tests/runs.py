@@ -52,7 +52,7 @@ class Run:
             periods=[
                 {"kind": "season", "keep_days": None, "settle_delay_s": 365 * DAY_S},
                 {"kind": "alltime"},
-                {"kind": "weekly", "keep_days": None, "settle_delay_s": 365 * DAY_S},
+                {"kind": "weekly", "keep_days": 366, "settle_delay_s": 365 * DAY_S},
             ],
             late_s=LATE_S,
             rules={"rate": None},
