@@ -24,7 +24,7 @@ DATABASES = ("postgresql://", "postgres://", "sqlite:///")
 class Durability(StrEnum):
     """What an acknowledged change has survived."""
 
-    #: The store's own process; its machine within a second (`appendfsync everysec`).
+    #: The end of the store's process, unless its disk stalls; of its machine but for a second (`appendfsync everysec`).
     EVERYSEC = "everysec"
     #: It is on the store's disk.
     FSYNC = "fsync"
