@@ -27,6 +27,8 @@ class Caller:
     #: For players: who, and the field of the player hash that holds the session.
     player: str | None = None
     session: str = ""
+    #: Of a key: what it is called.
+    name: str | None = None
 
     def require(self, role: Role) -> None:
         """Raise `unauthenticated` for nobody in particular, `forbidden` for somebody who is not enough."""

@@ -17,13 +17,14 @@ from leaderboard.seasons import state_at
 from leaderboard.submission import CLOCK_SKEW_MS, Submission, prepare_call, read_reply
 
 if TYPE_CHECKING:
+    from leaderboard.audit import Act
     from leaderboard.installation import Installation
 
 _ADMIN = Caller(Role.ADMIN)
 
 
 def correct_entry(
-    lb: Installation, snapshot: Snapshot, period: Period, occurrence: Occurrence, submission: Submission
+    lb: Installation, snapshot: Snapshot, period: Period, occurrence: Occurrence, submission: Submission, act: Act
 ) -> None:
     """Set a player's entry in one standings, whatever the board's policy. Raises as `submissions.submit`."""
     now = lb.clock.now_ms()
@@ -33,7 +34,9 @@ def correct_entry(
         raise invalid("/achieved_at", "in_future", "achieved_at is in the future, or before any calendar")
     counts_in = [(period, occurrence)]
     prepared = prepare_call(lb, _ADMIN, submission, snapshot, "correct", now, achieved, counts_in, ranks=False)
-    reply = lb.store.change(*prepared.call)
+    reply = lb.store.change(
+        *prepared.call, act.on(board=submission.board, period_id=occurrence.id, player=submission.player)
+    )
     if reply[0] == b"stale":
         raise StaleError
     result = read_reply(prepared, reply)
@@ -41,19 +44,28 @@ def correct_entry(
         raise result
 
 
-def remove_entry(lb: Installation, snapshot: Snapshot, period: Period, occurrence: Occurrence, player: str) -> None:
+def remove_entry(
+    lb: Installation, snapshot: Snapshot, period: Period, occurrence: Occurrence, player: str, act: Act
+) -> None:
     """Take a player out of one standings. Raises entry_not_found."""
     _check_open(period, occurrence, lb.clock.now_ms())
-    if remove_from(lb, snapshot, [occurrence.id], player) == 0:
+    if remove_from(lb, snapshot, [occurrence.id], player, act=act) == 0:
         raise Problem("entry_not_found")
 
 
 def remove_from(
-    lb: Installation, snapshot: Snapshot, period_ids: list[str], player: str, *, nameless: bool = False
+    lb: Installation,
+    snapshot: Snapshot,
+    period_ids: list[str],
+    player: str,
+    *,
+    nameless: bool = False,
+    act: Act | None = None,
 ) -> int:
     """Take a player out of standings of a board, settled or not; returns how many it was in.
 
-    With `nameless` its entries stay, without name, id and metadata, so that everybody else's rank does too.
+    With an `act` it is one standings: the audit has one entry of it. With `nameless` its
+    entries stay, without name, id and metadata, so that everybody else's rank does too.
     """
     board = snapshot.board
     keys = [key for period_id in period_ids for key in lb.keys.standings(board.id, period_id)]
@@ -67,7 +79,12 @@ def remove_from(
         secrets.token_hex(6) if nameless else "",
         *period_ids,
     ]
-    reply = lb.store.change("remove_entries", [lb.keys.gate(board.id), *keys], args)
+    reply = lb.store.change(
+        "remove_entries",
+        [lb.keys.gate(board.id), *keys],
+        args,
+        act.on(board=board.id, period_id=period_ids[0], player=player) if act else b"",
+    )
     if reply[0] == b"stale":
         raise StaleError
     return int(reply[1])

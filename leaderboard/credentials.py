@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from leaderboard.audit import Act
 from leaderboard.callers import Caller, Role
 from leaderboard.clock import TellsTime
 from leaderboard.errors import Problem
@@ -57,17 +58,17 @@ class Credentials:
         self._store, self._key, self._clock = store, keys.keys, clock
         self._remembered: dict[str, tuple[float, dict[str, str]]] = {}
         self._fixed = [
-            (Caller(role, f"setting-{role.name.lower()}"), _digest(key))
+            (Caller(role, f"setting-{role.name.lower()}", name=f"LEADERBOARD_{role.name}_KEY"), _digest(key))
             for role, key in ((Role.ADMIN, settings.admin_key), (Role.SERVER, settings.server_key))
             if key
         ]
 
-    def create(self, name: str, role: Role) -> IssuedKey:
+    def create(self, name: str, role: Role, act: Act) -> IssuedKey:
         """Make a key; its secret is not kept and cannot be shown again."""
         key_id, now = secrets.token_hex(6), self._clock.now_ms()
         secret = f"{PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
         record = {"name": name, "role": role.name.lower(), "hash": _digest(secret), "created_ms": now}
-        self._write(key_id, record, now, "new")
+        self._write(key_id, record, now, "new", act.on(key=key_id, after=_described(record)))
         return IssuedKey(key_id, name, role, now, secret)
 
     def list(self) -> list[Key]:
@@ -79,7 +80,7 @@ class Credentials:
         ]
         return sorted(keys, key=lambda key: (key.created_ms, key.id))
 
-    def revoke(self, key_id: str) -> None:
+    def revoke(self, key_id: str, act: Act) -> None:
         """Stop a key within half a second, everywhere. Revoking twice is harmless; key_not_found."""
         packed = self._store.read(("HGET", self._key, key_id))[0]
         if packed is None:
@@ -87,12 +88,15 @@ class Credentials:
         record = orjson.loads(packed)
         if "revoked_ms" not in record:
             # A key never changes but for this, so reading and writing apart cannot lose anything.
-            record["revoked_ms"] = now = self._clock.now_ms()
-            self._write(key_id, record, now, "revoked")
+            now = self._clock.now_ms()
+            after = record | {"revoked_ms": now}
+            self._write(
+                key_id, after, now, "revoked", act.on(key=key_id, before=_described(record), after=_described(after))
+            )
         self._remembered.pop(key_id, None)
 
-    def _write(self, key_id: str, record: dict[str, Any], now_ms: int, state: str) -> None:
-        self._store.change("write_key", [self._key], [now_ms, key_id, orjson.dumps(record), state])
+    def _write(self, key_id: str, record: dict[str, Any], now_ms: int, state: str, act: bytes) -> None:
+        self._store.change("write_key", [self._key], [now_ms, key_id, orjson.dumps(record), state], act)
 
     def check(self, credential: str) -> Caller | None:
         """Whom a key stands for; None when it is not one of ours, or revoked. Problem (503) without the store."""
@@ -106,7 +110,7 @@ class Credentials:
         record = self._record(key_id)
         if record is None or "revoked_ms" in record or not hmac.compare_digest(digest, record["hash"]):
             return None
-        return Caller(ROLES[record["role"]], key_id)
+        return Caller(ROLES[record["role"]], key_id, name=record["name"])
 
     def _record(self, key_id: str) -> dict[str, str] | None:
         now = time.monotonic()
@@ -121,6 +125,11 @@ class Credentials:
             self._remembered.clear()
         self._remembered[key_id] = (now, record)
         return record
+
+
+def _described(record: dict[str, Any]) -> dict[str, Any]:
+    """A key as the audit keeps it: without what proves it."""
+    return {name: value for name, value in record.items() if name != "hash"}
 
 
 def _digest(credential: str) -> str:

@@ -56,7 +56,7 @@ def put_board(request: Request, board: str) -> Response:
     """
     definition = replace(request.body, id=board)
     defined = boards.define_board(
-        request.lb, definition, expected_revision=_expected_revision(), dry_run=request.query["dry_run"]
+        request.lb, definition, request.act(), expected_revision=_expected_revision(), dry_run=request.query["dry_run"]
     )
     if request.query["dry_run"]:
         return answer(_show_changes(defined))
@@ -74,7 +74,7 @@ def put_board(request: Request, board: str) -> Response:
 )
 def delete_board(request: Request, board: str) -> Response:
     """Delete an archived board with everything kept for it."""
-    boards.delete_board(request.lb, board, expected_revision=_expected_revision())
+    boards.delete_board(request.lb, board, request.act(), expected_revision=_expected_revision())
     return no_content()
 
 
@@ -99,7 +99,7 @@ def reset_board(request: Request, board: str) -> Response:
     In one step for every player: no submission is lost or counted twice, and the closed standings never change.
     """
     call = request.idempotent(f"reset:{board}")
-    reset = seasons.reset_season(request.lb, board, request.body["season"], call)
+    reset = seasons.reset_season(request.lb, board, request.body["season"], call, request.act())
     return answer(
         {
             "board": reset.board,
@@ -139,7 +139,7 @@ def put_entry(request: Request, board: str, player: str) -> Response:
 
     def correct(snapshot: Snapshot) -> Occurrence:
         period, occurrence = _find(request, snapshot)
-        corrections.correct_entry(request.lb, snapshot, period, occurrence, submission)
+        corrections.correct_entry(request.lb, snapshot, period, occurrence, submission, request.act(body["reason"]))
         return occurrence
 
     def read(snapshot: Snapshot) -> dict[str, Any]:
@@ -164,8 +164,9 @@ def put_entry(request: Request, board: str, player: str) -> Response:
 def delete_entry(request: Request, board: str, player: str) -> Response:
     """Remove a player's entry from one standings."""
     player = request.player(player)
+    act = request.act(request.query["reason"])
     request.lb.boards.use(
-        board, lambda snapshot: corrections.remove_entry(request.lb, snapshot, *_find(request, snapshot), player)
+        board, lambda snapshot: corrections.remove_entry(request.lb, snapshot, *_find(request, snapshot), player, act)
     )
     return no_content()
 
@@ -190,7 +191,7 @@ def list_keys(request: Request) -> Response:
 )
 def create_key(request: Request) -> Response:
     """Make a key. Its secret is in this answer and nowhere else."""
-    issued = request.lb.credentials.create(request.body["name"], ROLES[request.body["role"]])
+    issued = request.lb.credentials.create(request.body["name"], ROLES[request.body["role"]], request.act())
     return answer(_show_key(issued) | {"secret": issued.secret}, 201)
 
 
@@ -203,7 +204,7 @@ def create_key(request: Request) -> Response:
 )
 def revoke_key(request: Request, key_id: str) -> Response:
     """Revoke a key; it stops working within half a second."""
-    request.lb.credentials.revoke(key_id)
+    request.lb.credentials.revoke(key_id, request.act())
     return no_content()
 
 
@@ -227,7 +228,8 @@ def get_maintenance(request: Request) -> Response:
 )
 def put_maintenance(request: Request) -> Response:
     """Begin maintenance: no board takes a submission, until it is ended. Reads go on."""
-    return answer(_show_maintenance(maintenance.begin_maintenance(request.lb, request.body["reason"])))
+    reason = request.body["reason"]
+    return answer(_show_maintenance(maintenance.begin_maintenance(request.lb, reason, request.act(reason))))
 
 
 @blueprint.delete("/maintenance")
@@ -239,7 +241,7 @@ def put_maintenance(request: Request) -> Response:
 )
 def delete_maintenance(request: Request) -> Response:
     """End maintenance."""
-    maintenance.end_maintenance(request.lb)
+    maintenance.end_maintenance(request.lb, request.act())
     return no_content()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import INCLUDE, Schema, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
+from leaderboard.audit import CLI
 from leaderboard.credentials import ROLES
 from leaderboard.model import FriendState, PeriodKind, PeriodState
 from leaderboard.submission import Outcome
@@ -108,6 +109,40 @@ class KeptFriendAnswer(Answer):
     by = fields.String(required=True, metadata={"description": "Whose act it was: a player, or `server`."})
 
 
+class ActorAnswer(Answer):
+    id = fields.String(
+        required=True,
+        metadata={"description": "The id of a key; `setting-admin` for LEADERBOARD_ADMIN_KEY, `cli` for a command."},
+    )
+    name = fields.String(required=True, allow_none=True, metadata={"description": "What the key is called."})
+    role = fields.String(required=True, validate=validate.OneOf([*ROLES, CLI]))
+
+
+def _state(when: str) -> fields.Dict:
+    description = f"What the act is done to, as it was {when} it: an entry, a definition, …; null for nothing."
+    return fields.Dict(required=True, allow_none=True, metadata={"description": description})
+
+
+class _ActAnswer(Answer):
+    at = _instant()
+    operation = fields.String(required=True, metadata={"example": "delete_entry"})
+    board = fields.String(required=True, allow_none=True)
+    period_id = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+    before = _state("before")
+    after = _state("after")
+
+
+class ActAnswer(_ActAnswer):
+    """What is null was not there, or was about a player that was erased since."""
+
+    id = fields.Integer(required=True)
+    actor = fields.Nested(ActorAnswer, required=True)
+    player = fields.String(required=True, allow_none=True)
+    key = fields.String(required=True, allow_none=True, metadata={"description": "The id of the key it is done to."})
+    request_id = fields.String(required=True, allow_none=True, metadata={"description": "X-Request-Id of the call."})
+
+
 class ExportAnswer(Answer):
     player = fields.Nested(ProfileAnswer, required=True)
     exported_at = _instant()
@@ -118,6 +153,7 @@ class ExportAnswer(Answer):
     friends = fields.List(fields.Nested(KeptFriendAnswer), required=True)
     entries = fields.List(fields.Nested(KeptEntryAnswer), required=True)
     submissions = fields.List(fields.Nested(KeptSubmissionAnswer), required=True)
+    acts = fields.List(fields.Nested(_ActAnswer), required=True, metadata={"description": "What admins did to it."})
 
 
 class FriendEntryAnswer(EntryAnswer):
@@ -311,6 +347,14 @@ class IssuedKeyAnswer(KeyAnswer):
 
 class KeysAnswer(Answer):
     keys = fields.List(fields.Nested(KeyAnswer), required=True)
+
+
+class AuditAnswer(NextAnswer):
+    acts = fields.List(fields.Nested(ActAnswer), required=True, metadata={"description": "Newest first."})
+    waiting = fields.Integer(
+        required=True,
+        metadata={"description": "How many changes have happened that are not archived yet; 0: all acts are here."},
+    )
 
 
 class MaintenanceAnswer(Answer):

@@ -15,6 +15,7 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from leaderboard.api.json_body import dump_json, parse_json
+from leaderboard.audit import Act
 from leaderboard.callers import ANYONE, Caller, Role
 from leaderboard.errors import FieldError, Problem, pointer_to, unauthenticated
 from leaderboard.idempotency import IdempotentCall, idempotent_call
@@ -65,6 +66,7 @@ class Request:
     caller: Caller
     body: Any = None
     query: dict[str, Any] = field(default_factory=dict)
+    operation_id: str = ""
 
     def player(self, named: str) -> str:
         """The player a path names; `me` is the session's."""
@@ -83,6 +85,11 @@ class Request:
         except Problem:
             identify(self.lb)
             raise
+
+    def act(self, reason: str | None = None) -> Act:
+        """This call as the audit is to have it: every call of an admin's that changes something hands it on."""
+        caller = self.caller
+        return Act(self.operation_id, caller.credential, caller.name, caller.role.name.lower(), g.request_id, reason)
 
     def idempotent(self, route: str) -> IdempotentCall | None:
         key = idempotency_key()
@@ -122,7 +129,7 @@ def operation(
             with Request(lb, caller).session_first() if session_in_call else nullcontext():
                 values = _read_query(query_schema, defaults)
                 data = _read_body(body_schema, body_limit)
-            return view(Request(lb, caller, data, values), **path)
+            return view(Request(lb, caller, data, values, operation_id), **path)
 
         summary, _, description = (view.__doc__ or "").strip().partition("\n")
         wrapped.operation = Operation(  # type: ignore[attr-defined]

@@ -226,5 +226,22 @@ class DryRunQuery(Schema):
     dry_run = Boolean(load_default=False, metadata={"description": "true changes nothing and answers what would."})
 
 
+class AuditQuery(Schema):
+    board = BoardId()
+    player = PlayerId()
+    operation = fields.String(
+        validate=Pattern(r"[a-z_]{1,64}", "not of the form [a-z_]{1,64}"),
+        metadata={"description": "The operationId of a call, or what a command is called."},
+    )
+    actor = fields.String(
+        validate=Pattern(r"[A-Za-z0-9_-]{1,64}", "not of the form [A-Za-z0-9_-]{1,64}"),
+        metadata={"description": "The id of a key, `setting-admin`, `setting-server` or `cli`."},
+    )
+    since = Instant(metadata={"description": "From this instant on."})
+    until = Instant(metadata={"description": "Before this instant."})
+    limit = limit(50, 200)
+    cursor = cursor()
+
+
 class ReasonQuery(PeriodQuery):
     reason = fields.String(required=True, validate=validate.Length(1, 500))

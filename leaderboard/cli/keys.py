@@ -20,11 +20,12 @@ def keys() -> None:
 @DATA_DIR
 def create(name: str, role: str, data_dir: Path | None) -> None:
     """Make a key called NAME and print it; it cannot be shown again."""
+    from leaderboard.audit import by_cli  # noqa: PLC0415 - quick --help
     from leaderboard.credentials import ROLES  # noqa: PLC0415 - quick --help
 
     with connected(data_dir) as lb:
         lb.claim.check()
-        click.echo(lb.credentials.create(name, ROLES[role]).secret)
+        click.echo(lb.credentials.create(name, ROLES[role], by_cli("create_key")).secret)
 
 
 @keys.command(name="list")
@@ -42,5 +43,7 @@ def list_keys(data_dir: Path | None) -> None:
 @DATA_DIR
 def revoke(key_id: str, data_dir: Path | None) -> None:
     """Stop the key with this id from working."""
+    from leaderboard.audit import by_cli  # noqa: PLC0415 - quick --help
+
     with connected(data_dir) as lb:
-        lb.credentials.revoke(key_id)
+        lb.credentials.revoke(key_id, by_cli("revoke_key"))
