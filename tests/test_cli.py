@@ -15,6 +15,7 @@ from werkzeug.serving import make_server
 
 from leaderboard.cli import main
 from tests.client import ADMIN_KEY, Client
+from tests.live import eventually
 
 FILE = """
 [defaults]
@@ -118,6 +119,27 @@ def test_keys_are_made_listed_and_revoked_in_the_store(api: Client, store_url: s
     assert run("keys", "revoke", key_id, LEADERBOARD_REDIS_URL=store_url).exit_code == 0
     assert "revoked" in run("keys", "list", LEADERBOARD_REDIS_URL=store_url).output
     assert run("keys", "revoke", "nope", LEADERBOARD_REDIS_URL=store_url).exit_code == 1
+
+
+def test_a_key_of_some_scopes_for_some_days_is_made_and_rotated_in_the_store(api: Client, store_url: str) -> None:
+    def keys(*arguments: str) -> Result:
+        return run("keys", *arguments, LEADERBOARD_REDIS_URL=store_url)
+
+    scopes = ("--scope", "boards", "--scope", "audit")
+    made = keys("create", "ci", "--role", "admin", *scopes, "--days", "1").output.strip()
+    assert Client(api.http, made).call("PUT", "/v1/admin/boards/main", {}).status_code == 201
+    assert Client(api.http, made).call("GET", "/v1/admin/keys").status_code == 403
+    listed = keys("list").output
+    assert f"…{made[-4:]}" in listed
+    assert "(audit, boards)" in listed
+    (key,) = api.admin.get("/v1/admin/keys")["keys"]
+    assert key["expires_at"] is not None
+    rotated = keys("rotate", key["id"], "--overlap-s", "0").output.strip()
+    eventually(lambda: Client(api.http, made).call("GET", "/v1/boards").status_code == 401, "it has ended", within_s=5)
+    assert Client(api.http, rotated).call("PUT", "/v1/admin/boards/second", {}).status_code == 201
+    assert keys("create", "ci", "--role", "server", "--scope", "boards").exit_code == 2
+    assert keys("create", "ci", "--role", "admin", "--scope", "everything").exit_code == 2
+    assert keys("rotate", "nope").exit_code == 1
 
 
 def test_keys_without_a_store_say_what_is_missing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What admins do: boards, seasons, entries, keys, maintenance."""
+"""What admins do: boards, seasons, entries, maintenance."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
 from leaderboard.api.shapes import show_board, show_found
 from leaderboard.boards import Defined, Snapshot
-from leaderboard.callers import Role
-from leaderboard.credentials import ROLES, IssuedKey, Key
+from leaderboard.callers import Role, Scope
 from leaderboard.definitions import to_definition
 from leaderboard.errors import Problem
 from leaderboard.model import Occurrence, Period
@@ -31,7 +30,13 @@ blueprint = Blueprint("admin", __name__, url_prefix="/v1/admin")
 
 
 @blueprint.get("/boards/<board:board>")
-@operation("get_board_definition", role=Role.ADMIN, answers={200: answers.BoardAnswer}, errors=("board_not_found",))
+@operation(
+    "get_board_definition",
+    role=Role.ADMIN,
+    scope=Scope.BOARDS,
+    answers={200: answers.BoardAnswer},
+    errors=("board_not_found",),
+)
 def get_board_definition(request: Request, board: str) -> Response:
     """A board's whole definition, rules included."""
     snapshot = request.lb.boards.fresh(board)
@@ -42,6 +47,7 @@ def get_board_definition(request: Request, board: str) -> Response:
 @operation(
     "put_board",
     role=Role.ADMIN,
+    scope=Scope.BOARDS,
     body=BoardSchema,
     query=schemas.DryRunQuery,
     answers={200: (answers.BoardAnswer, answers.DryRunAnswer), 201: answers.BoardAnswer},
@@ -69,6 +75,7 @@ def put_board(request: Request, board: str) -> Response:
 @operation(
     "delete_board",
     role=Role.ADMIN,
+    scope=Scope.BOARDS,
     answers={204: "The board is gone."},
     errors=("board_not_found", "board_not_archived", "revision_mismatch", "outcome_unknown"),
 )
@@ -82,6 +89,7 @@ def delete_board(request: Request, board: str) -> Response:
 @operation(
     "reset_board",
     role=Role.ADMIN,
+    scope=Scope.BOARDS,
     body=schemas.ResetSchema,
     answers={200: answers.ResetAnswer},
     errors=(
@@ -118,6 +126,7 @@ def reset_board(request: Request, board: str) -> Response:
 @operation(
     "put_entry",
     role=Role.ADMIN,
+    scope=Scope.PLAYERS,
     body=schemas.CorrectionSchema,
     query=schemas.PeriodQuery,
     answers={200: answers.OneEntryAnswer},
@@ -155,7 +164,7 @@ def put_entry(request: Request, board: str, player: str) -> Response:
 @blueprint.delete("/boards/<board:board>/entries/<player:player>")
 @operation(
     "delete_entry",
-    role=Role.ADMIN,
+    role=Role.ADMIN, scope=Scope.PLAYERS,
     query=schemas.ReasonQuery,
     answers={204: "The entry is removed."},
     errors=("board_not_found", "period_not_found", "period_gone", "period_settled", "entry_not_found",
@@ -171,48 +180,11 @@ def delete_entry(request: Request, board: str, player: str) -> Response:
     return no_content()
 
 
-# -- keys --------------------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/keys")
-@operation("list_keys", role=Role.ADMIN, answers={200: answers.KeysAnswer})
-def list_keys(request: Request) -> Response:
-    """All keys, revoked ones too, oldest first; never their secrets."""
-    return answer({"keys": [_show_key(key) for key in request.lb.credentials.list()]})
-
-
-@blueprint.post("/keys")
-@operation(
-    "create_key",
-    role=Role.ADMIN,
-    body=schemas.KeySchema,
-    answers={201: answers.IssuedKeyAnswer},
-    errors=("outcome_unknown",),
-)
-def create_key(request: Request) -> Response:
-    """Make a key. Its secret is in this answer and nowhere else."""
-    issued = request.lb.credentials.create(request.body["name"], ROLES[request.body["role"]], request.act())
-    return answer(_show_key(issued) | {"secret": issued.secret}, 201)
-
-
-@blueprint.delete("/keys/<key_id>")
-@operation(
-    "revoke_key",
-    role=Role.ADMIN,
-    answers={204: "The key is revoked."},
-    errors=("key_not_found", "outcome_unknown"),
-)
-def revoke_key(request: Request, key_id: str) -> Response:
-    """Revoke a key; it stops working within half a second."""
-    request.lb.credentials.revoke(key_id, request.act())
-    return no_content()
-
-
 # -- maintenance -------------------------------------------------------------------------------------------------
 
 
 @blueprint.get("/maintenance")
-@operation("get_maintenance", role=Role.ADMIN, answers={200: answers.MaintenanceAnswer})
+@operation("get_maintenance", role=Role.ADMIN, scope=Scope.MAINTENANCE, answers={200: answers.MaintenanceAnswer})
 def get_maintenance(request: Request) -> Response:
     """Whether the service is in maintenance."""
     return answer(_show_maintenance(maintenance.get_maintenance(request.lb)))
@@ -222,6 +194,7 @@ def get_maintenance(request: Request) -> Response:
 @operation(
     "put_maintenance",
     role=Role.ADMIN,
+    scope=Scope.MAINTENANCE,
     body=schemas.MaintenanceSchema,
     answers={200: answers.MaintenanceAnswer},
     errors=("outcome_unknown",),
@@ -236,6 +209,7 @@ def put_maintenance(request: Request) -> Response:
 @operation(
     "delete_maintenance",
     role=Role.ADMIN,
+    scope=Scope.MAINTENANCE,
     answers={204: "Maintenance has ended."},
     errors=("outcome_unknown",),
 )
@@ -275,16 +249,6 @@ def _show_changes(defined: Defined) -> dict[str, object]:
     ]
     action = "create" if defined.before is None else "change" if changes else "nothing"
     return {"action": action, "changes": changes}
-
-
-def _show_key(key: Key | IssuedKey) -> dict[str, object]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "role": key.role.name.lower(),
-        "created_at": show_instant(key.created_ms),
-        "revoked_at": show_instant(getattr(key, "revoked_ms", None)),
-    }
 
 
 def _show_maintenance(now: maintenance.Maintenance | None) -> dict[str, object]:

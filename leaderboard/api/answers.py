@@ -6,6 +6,7 @@ from marshmallow import INCLUDE, Schema, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
 from leaderboard.audit import CLI
+from leaderboard.callers import Scope
 from leaderboard.credentials import ROLES
 from leaderboard.model import FriendState, PeriodKind, PeriodState
 from leaderboard.submission import Outcome
@@ -16,9 +17,10 @@ def _kind() -> fields.Enum[PeriodKind]:
     return fields.Enum(PeriodKind, by_value=True, required=True)
 
 
-def _instant(*, nullable: bool = False) -> fields.String:
+def _instant(*, nullable: bool = False, description: str = "") -> fields.String:
     example = "2026-11-22T18:00:00.000Z"
-    return fields.String(required=True, allow_none=nullable, metadata={"format": "date-time", "example": example})
+    metadata = {"format": "date-time", "example": example} | ({"description": description} if description else {})
+    return fields.String(required=True, allow_none=nullable, metadata=metadata)
 
 
 def _number(description: str = "") -> fields.Float:
@@ -337,8 +339,18 @@ class KeyAnswer(Answer):
     id = fields.String(required=True)
     name = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(list(ROLES)))
+    scopes = fields.List(
+        fields.Enum(Scope, by_value=True),
+        required=True,
+        metadata={"description": "What an admin key may do; none for other roles."},
+    )
     created_at = _instant()
+    expires_at = _instant(nullable=True)
     revoked_at = _instant(nullable=True)
+    ends_with = fields.String(required=True, metadata={"description": "The last four characters of its secret."})
+    former_until = _instant(
+        nullable=True, description="Until when the secrets before its rotation work; null where there is none."
+    )
 
 
 class IssuedKeyAnswer(KeyAnswer):

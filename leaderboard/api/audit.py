@@ -9,7 +9,7 @@ from leaderboard.api import answers, schemas
 from leaderboard.api.operation import Request, answer, operation
 from leaderboard.api.shapes import show_act
 from leaderboard.audit import Wanted
-from leaderboard.callers import Role
+from leaderboard.callers import Role, Scope
 from leaderboard.cursors import read_id_cursor, write_id_cursor
 
 blueprint = Blueprint("audit", __name__, url_prefix="/v1/admin")
@@ -19,6 +19,7 @@ blueprint = Blueprint("audit", __name__, url_prefix="/v1/admin")
 @operation(
     "list_audit",
     role=Role.ADMIN,
+    scope=Scope.AUDIT,
     query=schemas.AuditQuery,
     answers={200: answers.AuditAnswer},
     errors=("malformed_cursor", "archive_unavailable"),

@@ -19,7 +19,8 @@ from leaderboard.api.fields import (
     QueryScore,
     Score,
 )
-from leaderboard.credentials import ROLES
+from leaderboard.callers import Scope
+from leaderboard.credentials import OVERLAP_MOST_S, OVERLAP_S, ROLES
 from leaderboard.friends import LINK_MOST
 from leaderboard.model import BoardState, FriendState, PeriodKind
 
@@ -153,6 +154,20 @@ class CorrectionSchema(Schema):
 class KeySchema(Schema):
     name = fields.String(required=True, validate=validate.Length(1, 64))
     role = fields.String(required=True, validate=validate.OneOf(list(ROLES)))
+    scopes = fields.List(
+        fields.Enum(Scope, by_value=True),
+        validate=validate.Length(1, len(Scope)),
+        metadata={"description": "What an admin key may do: all if absent. Other roles have none."},
+    )
+    expires_at = Instant(metadata={"description": "When it stops working: never if absent."})
+
+
+class RotationSchema(Schema):
+    overlap_s = Integer(
+        load_default=OVERLAP_S,
+        validate=validate.Range(0, OVERLAP_MOST_S),
+        metadata={"description": "How long the secret that it had goes on, in seconds."},
+    )
 
 
 class MaintenanceSchema(Schema):

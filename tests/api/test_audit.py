@@ -62,6 +62,7 @@ CHANGES: dict[str, tuple[str, str, Any]] = {
     "put_entry": ("PUT", ENTRY, {"score": 7, "reason": "replay checked"}),
     "delete_entry": ("DELETE", f"{ENTRY}?reason=cheated", None),
     "create_key": ("POST", "/v1/admin/keys", {"name": "another", "role": "read"}),
+    "rotate_key": ("POST", "/v1/admin/keys/{key}/rotate", {}),
     "revoke_key": ("DELETE", "/v1/admin/keys/{key}", None),
     "put_maintenance": ("PUT", "/v1/admin/maintenance", {"reason": "moving house"}),
     "delete_maintenance": ("DELETE", "/v1/admin/maintenance", None),
