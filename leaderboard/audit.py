@@ -113,12 +113,22 @@ class ActsPage:
 
 def list_acts(lb: Installation, wanted: Wanted, limit: int, before: int | None = None) -> ActsPage:
     """Acts, newest first, from the archive as it is. Raises archive_unavailable."""
+    return _page(lb, list(_conditions(lb, wanted)), limit, before)
+
+
+def list_definitions(lb: Installation, board: str, limit: int, before: int | None = None) -> ActsPage:
+    """The acts that defined a board: `after` is what it was from then on. Newest first. Raises archive_unavailable."""
+    audit = lb.archive.tables.audit
+    return _page(lb, [audit.c.board == board, audit.c.operation == "put_board"], limit, before)
+
+
+def _page(lb: Installation, conditions: list[ColumnElement[bool]], limit: int, before: int | None) -> ActsPage:
     # First: what is not among these then is in what is read.
     waiting = missing_records(lb)
     if not lb.archive.exists():
         return ActsPage([], None, waiting)
     audit = lb.archive.tables.audit
-    query = select(audit).where(*_conditions(lb, wanted)).order_by(audit.c.id.desc()).limit(limit + 1)
+    query = select(audit).where(*conditions).order_by(audit.c.id.desc()).limit(limit + 1)
     if before is not None:
         query = query.where(audit.c.id < before)
     with lb.archive.read() as connection:

@@ -9,14 +9,16 @@ from typing import Any
 from flask import Blueprint, Response
 from flask import request as http
 
-from leaderboard import boards, corrections, maintenance, seasons, standings
+from leaderboard import audit, boards, corrections, maintenance, seasons, standings
 from leaderboard.api import answers, schemas
 from leaderboard.api.board_schemas import BoardSchema
 from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
-from leaderboard.api.shapes import show_board, show_found
+from leaderboard.api.shapes import show_board, show_found, show_revision
 from leaderboard.boards import Defined, Snapshot
 from leaderboard.callers import Role, Scope
+from leaderboard.corrections import Counted
+from leaderboard.cursors import read_id_cursor, write_id_cursor
 from leaderboard.definitions import to_definition
 from leaderboard.errors import Problem
 from leaderboard.model import Occurrence, Period
@@ -85,6 +87,36 @@ def delete_board(request: Request, board: str) -> Response:
     return no_content()
 
 
+@blueprint.get("/boards/<board:board>/revisions")
+@operation(
+    "list_revisions",
+    role=Role.ADMIN,
+    scope=Scope.BOARDS,
+    query=schemas.RevisionsQuery,
+    answers={200: answers.RevisionsAnswer},
+    errors=("board_not_found", "malformed_cursor", "archive_unavailable"),
+)
+def list_revisions(request: Request, board: str) -> Response:
+    """A board's definitions as they were, newest first; also of one that was deleted.
+
+    To take a change back, PUT an earlier `definition`, with the present revision as `If-Match`. They are read from the
+    audit; see `list_audit` for `waiting`.
+    """
+    list_name = f"/admin/boards/{board}/revisions"
+    before = read_id_cursor(list_name, request.query.get("cursor"))
+    page = audit.list_definitions(request.lb, board, request.query["limit"], int(before) if before else None)
+    if not page.acts and before is None:
+        request.lb.boards.fresh(board)
+    return answer(
+        {
+            "revisions": [show_revision(act) for act in page.acts],
+            "waiting": page.waiting,
+            "next_cursor": write_id_cursor(list_name, str(page.next)) if page.next else None,
+        },
+        cached=False,
+    )
+
+
 @blueprint.post("/boards/<board:board>/reset")
 @operation(
     "reset_board",
@@ -140,15 +172,20 @@ def reset_board(request: Request, board: str) -> Response:
     ),
 )
 def put_entry(request: Request, board: str, player: str) -> Response:
-    """Correct a player's entry in one standings, whatever the board's policy; also while it is frozen."""
+    """Correct a player's entry in one standings, whatever the board's policy; also while it is frozen.
+
+    The `before` of an act in the audit, sent with a `reason`, puts an entry back as it was.
+    """
     player, body = request.player(player), request.body
     submission = Submission(
-        board, player, body["score"], body["tiebreaks"], body.get("metadata", b""), body.get("achieved_at")
+        board, player, body["score"], body["tiebreaks"], body.get("metadata") or b"", body.get("achieved_at")
     )
+    counted = Counted(body["submissions"], body["newest_at"]) if "submissions" in body else None
+    act = request.act(body["reason"])
 
     def correct(snapshot: Snapshot) -> Occurrence:
         period, occurrence = _find(request, snapshot)
-        corrections.correct_entry(request.lb, snapshot, period, occurrence, submission, request.act(body["reason"]))
+        corrections.correct_entry(request.lb, snapshot, period, occurrence, submission, act, counted)
         return occurrence
 
     def read(snapshot: Snapshot) -> dict[str, Any]:

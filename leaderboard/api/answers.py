@@ -369,6 +369,18 @@ class AuditAnswer(NextAnswer):
     )
 
 
+class RevisionAnswer(Answer):
+    revision = fields.Integer(required=True)
+    at = _instant()
+    actor = fields.Nested(ActorAnswer, required=True)
+    definition = fields.Nested(BoardSchema, required=True)
+
+
+class RevisionsAnswer(NextAnswer):
+    revisions = fields.List(fields.Nested(RevisionAnswer), required=True)
+    waiting = fields.Integer(required=True)
+
+
 class MaintenanceAnswer(Answer):
     active = fields.Boolean(required=True)
     reason = fields.String(required=True, allow_none=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from leaderboard.api.fields import (
     BoardId,
@@ -146,9 +146,21 @@ class ResetSchema(Schema):
 class CorrectionSchema(Schema):
     score = Score(required=True)
     tiebreaks = fields.Dict(keys=fields.String(), values=Integer(), load_default=dict)
-    metadata = Metadata()
+    metadata = Metadata(allow_none=True)
     achieved_at = Instant()
     reason = fields.String(required=True, validate=validate.Length(1, 500))
+    submissions = Integer(
+        validate=validate.Range(1, 2**31 - 1),
+        metadata={"description": "With `newest_at` and `achieved_at` of the audit: the entry is put back as it was."},
+    )
+    newest_at = Instant(metadata={"description": "When the newest of them was achieved."})
+
+    @validates_schema
+    def _whole(self, data: dict[str, Any], **_: Any) -> None:
+        together = ("submissions", "newest_at", "achieved_at")
+        missing = [name for name in together if name not in data]
+        if missing and any(name in data for name in together[:2]):
+            raise ValidationError("submissions, newest_at and achieved_at come together", missing[0])
 
 
 class KeySchema(Schema):
@@ -255,6 +267,11 @@ class AuditQuery(Schema):
     since = Instant(metadata={"description": "From this instant on."})
     until = Instant(metadata={"description": "Before this instant."})
     limit = limit(50, 200)
+    cursor = cursor()
+
+
+class RevisionsQuery(Schema):
+    limit = limit(20, 100)
     cursor = cursor()
 
 

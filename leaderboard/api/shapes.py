@@ -111,11 +111,26 @@ def show_board(snapshot: Snapshot, now_ms: int, *, rules: bool) -> dict[str, Any
 def show_act(act: KeptAct) -> dict[str, Any]:
     return _show_what(act) | {
         "id": act.id,
-        "actor": {"id": act.actor, "name": act.name, "role": act.role},
+        "actor": _show_actor(act),
         "player": act.player,
         "key": act.key,
         "request_id": act.request_id,
     }
+
+
+def show_revision(act: KeptAct) -> dict[str, Any]:
+    """Of an act that defined a board."""
+    definition = act.after or {}
+    return {
+        "revision": definition.get("revision"),
+        "at": show_instant(act.at_ms),
+        "actor": _show_actor(act),
+        "definition": definition,
+    }
+
+
+def _show_actor(act: KeptAct) -> dict[str, Any]:
+    return {"id": act.actor, "name": act.name, "role": act.role}
 
 
 def _show_what(act: KeptAct) -> dict[str, Any]:
