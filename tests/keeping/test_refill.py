@@ -793,7 +793,7 @@ def test_an_archive_that_a_worker_writes_to_is_not_copied(
     place: Place, lb: Installation, api: Client, clock: SetClock, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.define("main")
-    assert Drain(lb).step() == 1
+    assert Drain(lb).step() > 0
     monkeypatch.setattr("leaderboard.rebuild.copying.LEASE_WAIT_S", 0.0)
     new = place.installation(clock, database_url=elsewhere)
     with pytest.raises(RebuildError, match="a worker is writing to the archive that is to be copied"):
