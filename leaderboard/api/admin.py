@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from flask import request as http
 
 from leaderboard import audit, boards, corrections, maintenance, seasons, standings
-from leaderboard.api import answers, schemas
+from leaderboard.api import admin_answers, answers, schemas
 from leaderboard.api.board_schemas import BoardSchema
 from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
@@ -93,7 +93,7 @@ def delete_board(request: Request, board: str) -> Response:
     role=Role.ADMIN,
     scope=Scope.BOARDS,
     query=schemas.RevisionsQuery,
-    answers={200: answers.RevisionsAnswer},
+    answers={200: admin_answers.RevisionsAnswer},
     errors=("board_not_found", "malformed_cursor", "archive_unavailable"),
 )
 def list_revisions(request: Request, board: str) -> Response:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from marshmallow import INCLUDE, Schema, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
-from leaderboard.audit import CLI
-from leaderboard.callers import Scope
-from leaderboard.credentials import ROLES
 from leaderboard.model import FriendState, PeriodKind, PeriodState
 from leaderboard.submission import Outcome
 from leaderboard.vitals import ARCHIVING, NONE, STUCK
@@ -111,21 +108,14 @@ class KeptFriendAnswer(Answer):
     by = fields.String(required=True, metadata={"description": "Whose act it was: a player, or `server`."})
 
 
-class ActorAnswer(Answer):
-    id = fields.String(
-        required=True,
-        metadata={"description": "The id of a key; `setting-admin` for LEADERBOARD_ADMIN_KEY, `cli` for a command."},
-    )
-    name = fields.String(required=True, allow_none=True, metadata={"description": "What the key is called."})
-    role = fields.String(required=True, validate=validate.OneOf([*ROLES, CLI]))
-
-
 def _state(when: str) -> fields.Dict:
     description = f"What the act is done to, as it was {when} it: an entry, a definition, …; null for nothing."
     return fields.Dict(required=True, allow_none=True, metadata={"description": description})
 
 
-class _ActAnswer(Answer):
+class ActOnPlayerAnswer(Answer):
+    """An act as the player that it was done to sees it."""
+
     at = _instant()
     operation = fields.String(required=True, metadata={"example": "delete_entry"})
     board = fields.String(required=True, allow_none=True)
@@ -133,16 +123,6 @@ class _ActAnswer(Answer):
     reason = fields.String(required=True, allow_none=True)
     before = _state("before")
     after = _state("after")
-
-
-class ActAnswer(_ActAnswer):
-    """What is null was not there, or was about a player that was erased since."""
-
-    id = fields.Integer(required=True)
-    actor = fields.Nested(ActorAnswer, required=True)
-    player = fields.String(required=True, allow_none=True)
-    key = fields.String(required=True, allow_none=True, metadata={"description": "The id of the key it is done to."})
-    request_id = fields.String(required=True, allow_none=True, metadata={"description": "X-Request-Id of the call."})
 
 
 class ExportAnswer(Answer):
@@ -155,7 +135,9 @@ class ExportAnswer(Answer):
     friends = fields.List(fields.Nested(KeptFriendAnswer), required=True)
     entries = fields.List(fields.Nested(KeptEntryAnswer), required=True)
     submissions = fields.List(fields.Nested(KeptSubmissionAnswer), required=True)
-    acts = fields.List(fields.Nested(_ActAnswer), required=True, metadata={"description": "What admins did to it."})
+    acts = fields.List(
+        fields.Nested(ActOnPlayerAnswer), required=True, metadata={"description": "What admins did to it."}
+    )
 
 
 class FriendEntryAnswer(EntryAnswer):
@@ -333,52 +315,6 @@ class FriendshipAnswer(Answer):
 
 class LinkedAnswer(Answer):
     linked = fields.Integer(required=True)
-
-
-class KeyAnswer(Answer):
-    id = fields.String(required=True)
-    name = fields.String(required=True)
-    role = fields.String(required=True, validate=validate.OneOf(list(ROLES)))
-    scopes = fields.List(
-        fields.Enum(Scope, by_value=True),
-        required=True,
-        metadata={"description": "What an admin key may do; none for other roles."},
-    )
-    created_at = _instant()
-    expires_at = _instant(nullable=True)
-    revoked_at = _instant(nullable=True)
-    ends_with = fields.String(required=True, metadata={"description": "The last four characters of its secret."})
-    former_until = _instant(
-        nullable=True, description="Until when the secrets before its rotation work; null where there is none."
-    )
-
-
-class IssuedKeyAnswer(KeyAnswer):
-    secret = fields.String(required=True, metadata={"description": "The whole credential; shown this once."})
-
-
-class KeysAnswer(Answer):
-    keys = fields.List(fields.Nested(KeyAnswer), required=True)
-
-
-class AuditAnswer(NextAnswer):
-    acts = fields.List(fields.Nested(ActAnswer), required=True, metadata={"description": "Newest first."})
-    waiting = fields.Integer(
-        required=True,
-        metadata={"description": "How many changes have happened that are not archived yet; 0: all acts are here."},
-    )
-
-
-class RevisionAnswer(Answer):
-    revision = fields.Integer(required=True)
-    at = _instant()
-    actor = fields.Nested(ActorAnswer, required=True)
-    definition = fields.Nested(BoardSchema, required=True)
-
-
-class RevisionsAnswer(NextAnswer):
-    revisions = fields.List(fields.Nested(RevisionAnswer), required=True)
-    waiting = fields.Integer(required=True)
 
 
 class MaintenanceAnswer(Answer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from leaderboard import audit
-from leaderboard.api import answers, schemas
+from leaderboard.api import admin_answers, schemas
 from leaderboard.api.operation import Request, answer, operation
 from leaderboard.api.shapes import show_act
 from leaderboard.audit import Wanted
@@ -21,7 +21,7 @@ blueprint = Blueprint("audit", __name__, url_prefix="/v1/admin")
     role=Role.ADMIN,
     scope=Scope.AUDIT,
     query=schemas.AuditQuery,
-    answers={200: answers.AuditAnswer},
+    answers={200: admin_answers.AuditAnswer},
     errors=("malformed_cursor", "archive_unavailable"),
 )
 def list_audit(request: Request) -> Response:

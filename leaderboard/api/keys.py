@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from leaderboard.api import answers, schemas
+from leaderboard.api import admin_answers, schemas
 from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
 from leaderboard.callers import Role, Scope
@@ -14,7 +14,7 @@ blueprint = Blueprint("keys", __name__, url_prefix="/v1/admin")
 
 
 @blueprint.get("/keys")
-@operation("list_keys", role=Role.ADMIN, scope=Scope.KEYS, answers={200: answers.KeysAnswer})
+@operation("list_keys", role=Role.ADMIN, scope=Scope.KEYS, answers={200: admin_answers.KeysAnswer})
 def list_keys(request: Request) -> Response:
     """All keys, revoked ones too, oldest first; never their secrets."""
     return answer({"keys": [_show_key(key) for key in request.lb.credentials.list()]})
@@ -26,7 +26,7 @@ def list_keys(request: Request) -> Response:
     role=Role.ADMIN,
     scope=Scope.KEYS,
     body=schemas.KeySchema,
-    answers={201: answers.IssuedKeyAnswer},
+    answers={201: admin_answers.IssuedKeyAnswer},
     errors=("outcome_unknown",),
 )
 def create_key(request: Request) -> Response:
@@ -53,7 +53,7 @@ def create_key(request: Request) -> Response:
     role=Role.ADMIN,
     scope=Scope.KEYS,
     body=schemas.RotationSchema,
-    answers={200: answers.IssuedKeyAnswer},
+    answers={200: admin_answers.IssuedKeyAnswer},
     errors=("key_not_found", "key_ended", "outcome_unknown"),
 )
 def rotate_key(request: Request, key_id: str) -> Response:
