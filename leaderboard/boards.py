@@ -16,6 +16,7 @@ from leaderboard.model import Board, BoardState, Ties
 from leaderboard.store.client import Store, unavailable
 
 if TYPE_CHECKING:
+    from leaderboard.audit import Act
     from leaderboard.installation import Installation
 
 T = TypeVar("T")
@@ -133,9 +134,14 @@ class Defined:
 
 
 def define_board(
-    lb: Installation, board: Board, *, expected_revision: int | None = None, dry_run: bool = False
+    lb: Installation,
+    board: Board,
+    act: Act | None,
+    *,
+    expected_revision: int | None = None,
+    dry_run: bool = False,
 ) -> Defined:
-    """Create a board or change its definition.
+    """Create a board or change its definition. `act` is None for a part of an act that is recorded itself.
 
     Raises revision_mismatch (with `expected_revision`), board_has_entries for what entries depend on, quota_exceeded.
     """
@@ -178,6 +184,7 @@ def define_board(
                 len(kept),
                 orjson.dumps(begins | _begins(after)),
             ],
+            act.on(board=board.id, before=_described(before), after=_described(after)) if act else b"",
         )
         match reply[0]:
             case b"defined":
@@ -190,7 +197,7 @@ def define_board(
     raise keeps_changing()
 
 
-def delete_board(lb: Installation, board_id: str, *, expected_revision: int | None = None) -> None:
+def delete_board(lb: Installation, board_id: str, act: Act, *, expected_revision: int | None = None) -> None:
     """Forget an archived board with everything kept for it.
 
     Raises board_not_found, board_not_archived, revision_mismatch (with `expected_revision`).
@@ -209,6 +216,7 @@ def delete_board(lb: Installation, board_id: str, *, expected_revision: int | No
             "delete_board",
             [*_board_keys(lb.keys, board_id), *keys],
             [board_id, revision, revision + 1, len(kept), lb.clock.now_ms()],
+            act.on(board=board_id, before=_described(before)),
         )
         lb.boards.forget(board_id)
         if reply[0] == b"deleted":
@@ -255,6 +263,10 @@ def _current(lb: Installation, board_id: str) -> tuple[Board | None, int, dict[s
     exists = definition is not None and state not in (None, b"deleted")
     board = definitions.load(board_id, definition) if exists else None
     return board, int(revision or 0), orjson.loads(begins) if begins else {}
+
+
+def _described(board: Board | None) -> dict[str, Any] | None:
+    return definitions.to_definition(board) if board else None
 
 
 def _board_keys(keys: Keys, board_id: str) -> list[str]:

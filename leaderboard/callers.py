@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from leaderboard.errors import Problem, unauthenticated
 from leaderboard.model import Board, Readers
@@ -19,6 +20,20 @@ class Role(IntEnum):
     ADMIN = 4
 
 
+class Scope(StrEnum):
+    """What an admin key may do; one call needs one of these."""
+
+    BOARDS = "boards"
+    PLAYERS = "players"
+    REVIEWS = "reviews"
+    KEYS = "keys"
+    AUDIT = "audit"
+    MAINTENANCE = "maintenance"
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     role: Role
@@ -27,6 +42,11 @@ class Caller:
     #: For players: who, and the field of the player hash that holds the session.
     player: str | None = None
     session: str = ""
+    #: Of a key: what it is called, and when it ends.
+    name: str | None = None
+    expires_ms: int | None = None
+    #: Of an admin key.
+    scopes: Set[Scope] = frozenset()
 
     def require(self, role: Role) -> None:
         """Raise `unauthenticated` for nobody in particular, `forbidden` for somebody who is not enough."""
@@ -35,6 +55,11 @@ class Caller:
         if self.role is Role.ANYONE:
             raise unauthenticated()
         raise Problem("forbidden", f"this call needs a key of role {role.name.lower()}")
+
+    def require_scope(self, scope: Scope) -> None:
+        """Raises forbidden, for an admin too."""
+        if scope not in self.scopes:
+            raise Problem("forbidden", f"this call needs an admin key with the scope {scope}")
 
     def require_player(self, player: str) -> None:
         """The player itself, or a server."""

@@ -6,11 +6,12 @@ Numbers come in order space (lower is better) and leave as they were submitted.
 from __future__ import annotations
 
 import secrets
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from leaderboard.model import Board, Entry, PlayerName
+from leaderboard.scores import unscale
 
 _WIDTH = 7
 _ZERO = 1 << 55
@@ -71,6 +72,24 @@ def pack_entry(place: bytes, submissions: int, newest_ms: int | None, metadata: 
     if newest_ms is None:
         return place + submissions.to_bytes(4, "big") + metadata
     return place + (submissions + (_NEWEST_FOLLOWS << 24)).to_bytes(4, "big") + pack_number(newest_ms) + metadata
+
+
+def describe_entry(board: Board, packed: bytes) -> dict[str, Any]:
+    """An entry in plain data, from the value of the entries hash, with the members that would submit it."""
+    place, submissions, newest_ms = unpack_head(packed, len(board.tiebreaks))
+    achieved_ms = _number(place, len(place) - _WIDTH)
+    metadata = _metadata(packed, len(board.tiebreaks) * _WIDTH)
+    return {
+        "score": unscale(score_of(packed) * board.order.sign, board.decimals),
+        "tiebreaks": {
+            tiebreak.name: _number(place, (i + 1) * _WIDTH) * tiebreak.order.sign
+            for i, tiebreak in enumerate(board.tiebreaks)
+        },
+        "metadata": orjson.loads(metadata) if metadata else None,
+        "achieved_ms": achieved_ms,
+        "submissions": submissions,
+        "newest_ms": achieved_ms if newest_ms is None else newest_ms,
+    }
 
 
 def stand_in_for(before: bytes) -> str:

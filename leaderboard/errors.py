@@ -94,6 +94,8 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "period_settled": (409, "The standings of this period are final."),
     "season_not_current": (409, "This season is not the current one."),
     "no_season": (409, "The board has no season to reset."),
+    "key_ended": (409, "The key was revoked, or has expired."),
+    "last_admin_key": (409, "Without this key nobody could make keys any more: make another admin key first."),
     "friends_limit": (409, "A player has reached the limit of friends, invitations and blocks."),
     # 410
     "player_erased": (410, "The player was erased; the id may be used again 30 days after that."),

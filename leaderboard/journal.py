@@ -23,6 +23,7 @@ then
     reset        board, season that ended, season that began, expires_ms of the former or false
     key          key id, record (JSON)
     maintenance  "begin" or "end", reason
+    audit        act (JSON, leaderboard/audit.py), entry before, entry after: packed, "" for none
 """
 
 from __future__ import annotations

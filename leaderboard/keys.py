@@ -20,7 +20,8 @@ Permanent, about the installation
                                   emptied
     ``lb:{0}:journal``            stream: everything that changed and is not archived yet (leaderboard/journal.py);
                                   there from the first moment on, also when it is empty
-    ``lb:{0}:keys``               hash: key id → {name, role, hash, created_ms, revoked_ms} (JSON)
+    ``lb:{0}:keys``               hash: key id → {name, role, hash, ends_with, created_ms} (JSON), and where there are
+                                  any: scopes (else all), expires_ms, revoked_ms, former: [{hash, until_ms}]
 
     ``lb:{0}:rebuild``            hash: while the store is being rebuilt, how far that is (leaderboard/rebuild.py)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from leaderboard.audit import Act
     from leaderboard.installation import Installation
 
 
@@ -20,11 +21,23 @@ def get_maintenance(lb: Installation) -> Maintenance | None:
     return Maintenance((reason or b"").decode(), int(at)) if at else None
 
 
-def begin_maintenance(lb: Installation, reason: str) -> Maintenance:
+def begin_maintenance(lb: Installation, reason: str, act: Act) -> Maintenance:
+    # Read apart: of two that begin at once each may say that there was none before; the audit has both.
+    before = _described(get_maintenance(lb))
     maintenance = Maintenance(reason, lb.clock.now_ms())
-    lb.store.change("set_maintenance", [lb.keys.maintenance], [maintenance.since_ms, "begin", reason])
+    lb.store.change(
+        "set_maintenance",
+        [lb.keys.maintenance],
+        [maintenance.since_ms, "begin", reason],
+        act.on(before=before, after=_described(maintenance)),
+    )
     return maintenance
 
 
-def end_maintenance(lb: Installation) -> None:
-    lb.store.change("set_maintenance", [lb.keys.maintenance], [lb.clock.now_ms(), "end", ""])
+def end_maintenance(lb: Installation, act: Act) -> None:
+    before = _described(get_maintenance(lb))
+    lb.store.change("set_maintenance", [lb.keys.maintenance], [lb.clock.now_ms(), "end", ""], act.on(before=before))
+
+
+def _described(maintenance: Maintenance | None) -> dict[str, Any] | None:
+    return {"reason": maintenance.reason, "since_ms": maintenance.since_ms} if maintenance else None

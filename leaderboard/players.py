@@ -15,6 +15,7 @@ from leaderboard.model import DAY_MS, PlayerName
 from leaderboard.seasons import settled_among
 
 if TYPE_CHECKING:
+    from leaderboard.audit import Act
     from leaderboard.installation import Installation
 
 #: How long an erased id is refused.
@@ -76,18 +77,21 @@ def write_profile(lb: Installation, player: str, changes: dict[str, Any], *, cre
     return bool(reply[0] == b"created")
 
 
-def erase_player(lb: Installation, player: str) -> None:
+def erase_player(lb: Installation, player: str, act: Act | None) -> None:
     """Remove a player from every standings, its profile, sessions, friendships and idempotency keys.
 
     In settled standings a nameless entry stays in its place, so that nobody else's rank changes. The journal and the
-    archive follow within the archive's lag.
+    archive follow within the archive's lag. `act` is None for the player itself; that an admin or a server
+    erased somebody is recorded, but not whom.
 
     First the state that every submission reads, then what is there already: a submission that races this either comes
     before and is removed, or is refused. Stopped half way, the same call again finishes it. Costs three small
     calls for each board. Raises player_not_found, player_erased.
     """
     key = lb.keys.player(player)
-    reply = lb.store.change("begin_erasure", [key, lb.keys.names], [player, lb.clock.now_ms()])
+    reply = lb.store.change(
+        "begin_erasure", [key, lb.keys.names], [player, lb.clock.now_ms()], act.on() if act else b""
+    )
     if reply[0] == b"missing":
         raise Problem("player_not_found")
     if reply[0] == b"erased":

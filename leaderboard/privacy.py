@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from leaderboard import definitions
 from leaderboard.archive.freshness import wait_for_archive
+from leaderboard.audit import KeptAct, read_act
 from leaderboard.entries import place_of, read_entry
 from leaderboard.model import Board, Entry
 from leaderboard.players import Profile, get_profile
@@ -64,6 +65,8 @@ class PlayerData:
     friends: list[KeptFriend]
     entries: list[KeptEntry]
     submissions: list[KeptSubmission]
+    #: What admins did to it, oldest first; by whom is not the player's.
+    acts: list[KeptAct]
 
 
 def export_player(lb: Installation, player: str) -> PlayerData:
@@ -84,6 +87,7 @@ def export_player(lb: Installation, player: str) -> PlayerData:
             list(_friends(lb, connection, player)),
             list(_entries(lb, connection, player)),
             list(_submissions(lb, connection, player)),
+            list(_acts(lb, connection, player)),
         )
 
 
@@ -118,3 +122,9 @@ def _submissions(lb: Installation, connection: Connection, player: str) -> Itera
             row.at_ms, row.board, row.kind, row.score, row.decimals, orjson.loads(row.tiebreaks), row.achieved_ms,
             row.metadata,
         )  # fmt: skip
+
+
+def _acts(lb: Installation, connection: Connection, player: str) -> Iterator[KeptAct]:
+    audit = lb.archive.tables.audit
+    for row in connection.execute(select(audit).where(audit.c.player == player).order_by(audit.c.id)):
+        yield read_act(row)

@@ -15,6 +15,7 @@ from leaderboard.idempotency import ANSWER_KEPT_MS, IdempotentCall
 from leaderboard.model import DAY_MS, Board, Occurrence, Period, PeriodKind, PeriodState
 
 if TYPE_CHECKING:
+    from leaderboard.audit import Act
     from leaderboard.installation import Installation
 
 
@@ -171,15 +172,15 @@ class Reset:
     replayed: bool = False
 
 
-def reset_season(lb: Installation, board_id: str, season: int, call: IdempotentCall | None) -> Reset:
-    """Close a season and open the next, in one step for every player.
+def reset_season(lb: Installation, board_id: str, season: int, call: IdempotentCall | None, act: Act | None) -> Reset:
+    """Close a season and open the next, in one step for every player. `act` is None for a part of one.
 
     Raises season_not_current (with the current one), no_season, board_not_found, idempotency_key_reused.
     """
-    return lb.boards.use(board_id, lambda snapshot: _reset(lb, snapshot.board, season, call))
+    return lb.boards.use(board_id, lambda snapshot: _reset(lb, snapshot.board, season, call, act))
 
 
-def _reset(lb: Installation, board: Board, season: int, call: IdempotentCall | None) -> Reset:
+def _reset(lb: Installation, board: Board, season: int, call: IdempotentCall | None, act: Act | None) -> Reset:
     board_id, period = board.id, board.period(PeriodKind.SEASON)
     now = lb.clock.now_ms()
     expires = "" if period is None or period.keep_days is None else now + period.keep_days * DAY_MS
@@ -195,6 +196,7 @@ def _reset(lb: Installation, board: Board, season: int, call: IdempotentCall | N
             *lb.keys.standings(board_id, f"s{season}"),
         ],
         [season, season + 1, now, expires, kept, ANSWER_KEPT_MS, board.revision, "" if period else "look", board_id],
+        act.on(board=board_id, before={"season": answer.closed}, after={"season": answer.opened}) if act else b"",
     )
     match reply[0]:
         case b"stale":

@@ -29,7 +29,7 @@ def player_ids(count: int) -> Iterator[str]:
 def define(lb: Installation, board: str, kinds: Sequence[PeriodKind]) -> None:
     """A board without a rate limit, which would be all that is measured."""
     periods = tuple(Period(kind, keep_days=28 if kind is PeriodKind.WEEKLY else None) for kind in kinds)
-    boards.define_board(lb, Board(board, periods=periods, default_period=kinds[0], rate=None))
+    boards.define_board(lb, Board(board, periods=periods, default_period=kinds[0], rate=None), None)
 
 
 def submit(lb: Installation, board: str, entries: Sequence[str], seed: int = 1) -> None:

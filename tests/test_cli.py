@@ -14,7 +14,9 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from leaderboard.cli import main
+from leaderboard.worker.drain import Drain
 from tests.client import ADMIN_KEY, Client
+from tests.live import eventually
 
 FILE = """
 [defaults]
@@ -118,6 +120,48 @@ def test_keys_are_made_listed_and_revoked_in_the_store(api: Client, store_url: s
     assert run("keys", "revoke", key_id, LEADERBOARD_REDIS_URL=store_url).exit_code == 0
     assert "revoked" in run("keys", "list", LEADERBOARD_REDIS_URL=store_url).output
     assert run("keys", "revoke", "nope", LEADERBOARD_REDIS_URL=store_url).exit_code == 1
+
+
+def test_a_key_of_some_scopes_for_some_days_is_made_and_rotated_in_the_store(api: Client, store_url: str) -> None:
+    def keys(*arguments: str) -> Result:
+        return run("keys", *arguments, LEADERBOARD_REDIS_URL=store_url)
+
+    scopes = ("--scope", "boards", "--scope", "audit")
+    made = keys("create", "ci", "--role", "admin", *scopes, "--days", "1").output.strip()
+    assert Client(api.http, made).call("PUT", "/v1/admin/boards/main", {}).status_code == 201
+    assert Client(api.http, made).call("GET", "/v1/admin/keys").status_code == 403
+    listed = keys("list").output
+    assert f"…{made[-4:]}" in listed
+    assert "(audit, boards)" in listed
+    (key,) = api.admin.get("/v1/admin/keys")["keys"]
+    assert key["expires_at"] is not None
+    rotated = keys("rotate", key["id"], "--overlap-s", "0").output.strip()
+    eventually(lambda: Client(api.http, made).call("GET", "/v1/boards").status_code == 401, "it has ended", within_s=5)
+    assert Client(api.http, rotated).call("PUT", "/v1/admin/boards/second", {}).status_code == 201
+    assert keys("create", "ci", "--role", "server", "--scope", "boards").exit_code == 2
+    assert keys("create", "ci", "--role", "admin", "--scope", "everything").exit_code == 2
+    assert keys("rotate", "nope").exit_code == 1
+
+
+def test_what_is_done_on_the_command_line_is_in_the_audit(
+    api: Client, app: Flask, store_url: str, tmp_path: Path
+) -> None:
+    api.define("main")
+    (tmp_path / "scores.csv").write_text("player,score\nalice,5\n")
+    environment = {"LEADERBOARD_REDIS_URL": store_url, "LEADERBOARD_DATA_DIR": str(tmp_path / "data")}
+    made = run("import", "scores", str(tmp_path / "scores.csv"), "--board", "main", **environment)
+    assert made.exit_code == 0, made.output
+    run("keys", "create", "ci", "--role", "read", **environment)
+    key_id = run("keys", "list", **environment).output.split()[0]
+    run("keys", "rotate", key_id, **environment)
+    run("keys", "revoke", key_id, **environment)
+    Drain(app.extensions["leaderboard"]).step()
+    acts = api.admin.get("/v1/admin/audit?actor=cli")["acts"]
+    done = [(act["operation"], act["key"], act["actor"]["role"]) for act in acts]
+    assert done == [
+        ("revoke_key", key_id, "cli"), ("rotate_key", key_id, "cli"), ("create_key", key_id, "cli"),
+        ("import_scores", None, "cli"),
+    ]  # fmt: skip
 
 
 def test_keys_without_a_store_say_what_is_missing(tmp_path: Path) -> None:

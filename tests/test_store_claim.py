@@ -54,7 +54,7 @@ def test_an_empty_store_is_not_claimed_while_the_archive_knows_better(
     lb: Installation, raw: redis.Redis, api: Client
 ) -> None:
     api.define()
-    assert Drain(lb).step() == 1
+    assert Drain(lb).step() > 0
     raw.flushall()
     with pytest.raises(StoreLostError, match="leaderboard rebuild"):
         lb.claim.check()

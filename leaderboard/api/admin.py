@@ -1,4 +1,4 @@
-"""What admins do: boards, seasons, entries, keys, maintenance."""
+"""What admins do: boards, seasons, entries, maintenance."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 from flask import Blueprint, Response
 from flask import request as http
 
-from leaderboard import boards, corrections, maintenance, seasons, standings
-from leaderboard.api import answers, schemas
+from leaderboard import audit, boards, corrections, maintenance, seasons, standings
+from leaderboard.api import admin_answers, answers, schemas
 from leaderboard.api.board_schemas import BoardSchema
 from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
-from leaderboard.api.shapes import show_board, show_found
+from leaderboard.api.shapes import show_board, show_found, show_revision
 from leaderboard.boards import Defined, Snapshot
-from leaderboard.callers import Role
-from leaderboard.credentials import ROLES, IssuedKey, Key
+from leaderboard.callers import Role, Scope
+from leaderboard.corrections import Counted
+from leaderboard.cursors import read_id_cursor, write_id_cursor
 from leaderboard.definitions import to_definition
 from leaderboard.errors import Problem
 from leaderboard.model import Occurrence, Period
@@ -31,7 +32,13 @@ blueprint = Blueprint("admin", __name__, url_prefix="/v1/admin")
 
 
 @blueprint.get("/boards/<board:board>")
-@operation("get_board_definition", role=Role.ADMIN, answers={200: answers.BoardAnswer}, errors=("board_not_found",))
+@operation(
+    "get_board_definition",
+    role=Role.ADMIN,
+    scope=Scope.BOARDS,
+    answers={200: answers.BoardAnswer},
+    errors=("board_not_found",),
+)
 def get_board_definition(request: Request, board: str) -> Response:
     """A board's whole definition, rules included."""
     snapshot = request.lb.boards.fresh(board)
@@ -42,6 +49,7 @@ def get_board_definition(request: Request, board: str) -> Response:
 @operation(
     "put_board",
     role=Role.ADMIN,
+    scope=Scope.BOARDS,
     body=BoardSchema,
     query=schemas.DryRunQuery,
     answers={200: (answers.BoardAnswer, answers.DryRunAnswer), 201: answers.BoardAnswer},
@@ -56,7 +64,7 @@ def put_board(request: Request, board: str) -> Response:
     """
     definition = replace(request.body, id=board)
     defined = boards.define_board(
-        request.lb, definition, expected_revision=_expected_revision(), dry_run=request.query["dry_run"]
+        request.lb, definition, request.act(), expected_revision=_expected_revision(), dry_run=request.query["dry_run"]
     )
     if request.query["dry_run"]:
         return answer(_show_changes(defined))
@@ -69,19 +77,51 @@ def put_board(request: Request, board: str) -> Response:
 @operation(
     "delete_board",
     role=Role.ADMIN,
+    scope=Scope.BOARDS,
     answers={204: "The board is gone."},
     errors=("board_not_found", "board_not_archived", "revision_mismatch", "outcome_unknown"),
 )
 def delete_board(request: Request, board: str) -> Response:
     """Delete an archived board with everything kept for it."""
-    boards.delete_board(request.lb, board, expected_revision=_expected_revision())
+    boards.delete_board(request.lb, board, request.act(), expected_revision=_expected_revision())
     return no_content()
+
+
+@blueprint.get("/boards/<board:board>/revisions")
+@operation(
+    "list_revisions",
+    role=Role.ADMIN,
+    scope=Scope.BOARDS,
+    query=schemas.RevisionsQuery,
+    answers={200: admin_answers.RevisionsAnswer},
+    errors=("board_not_found", "malformed_cursor", "archive_unavailable"),
+)
+def list_revisions(request: Request, board: str) -> Response:
+    """A board's definitions as they were, newest first; also of one that was deleted.
+
+    To take a change back, PUT an earlier `definition`, with the present revision as `If-Match`. They are read from the
+    audit; see `list_audit` for `waiting`.
+    """
+    list_name = f"/admin/boards/{board}/revisions"
+    before = read_id_cursor(list_name, request.query.get("cursor"))
+    page = audit.list_definitions(request.lb, board, request.query["limit"], int(before) if before else None)
+    if not page.acts and before is None:
+        request.lb.boards.fresh(board)
+    return answer(
+        {
+            "revisions": [show_revision(act) for act in page.acts],
+            "waiting": page.waiting,
+            "next_cursor": write_id_cursor(list_name, str(page.next)) if page.next else None,
+        },
+        cached=False,
+    )
 
 
 @blueprint.post("/boards/<board:board>/reset")
 @operation(
     "reset_board",
     role=Role.ADMIN,
+    scope=Scope.BOARDS,
     body=schemas.ResetSchema,
     answers={200: answers.ResetAnswer},
     errors=(
@@ -99,7 +139,7 @@ def reset_board(request: Request, board: str) -> Response:
     In one step for every player: no submission is lost or counted twice, and the closed standings never change.
     """
     call = request.idempotent(f"reset:{board}")
-    reset = seasons.reset_season(request.lb, board, request.body["season"], call)
+    reset = seasons.reset_season(request.lb, board, request.body["season"], call, request.act())
     return answer(
         {
             "board": reset.board,
@@ -118,6 +158,7 @@ def reset_board(request: Request, board: str) -> Response:
 @operation(
     "put_entry",
     role=Role.ADMIN,
+    scope=Scope.PLAYERS,
     body=schemas.CorrectionSchema,
     query=schemas.PeriodQuery,
     answers={200: answers.OneEntryAnswer},
@@ -131,15 +172,20 @@ def reset_board(request: Request, board: str) -> Response:
     ),
 )
 def put_entry(request: Request, board: str, player: str) -> Response:
-    """Correct a player's entry in one standings, whatever the board's policy; also while it is frozen."""
+    """Correct a player's entry in one standings, whatever the board's policy; also while it is frozen.
+
+    The `before` of an act in the audit, sent with a `reason`, puts an entry back as it was.
+    """
     player, body = request.player(player), request.body
     submission = Submission(
-        board, player, body["score"], body["tiebreaks"], body.get("metadata", b""), body.get("achieved_at")
+        board, player, body["score"], body["tiebreaks"], body.get("metadata") or b"", body.get("achieved_at")
     )
+    counted = Counted(body["submissions"], body["newest_at"]) if "submissions" in body else None
+    act = request.act(body["reason"])
 
     def correct(snapshot: Snapshot) -> Occurrence:
         period, occurrence = _find(request, snapshot)
-        corrections.correct_entry(request.lb, snapshot, period, occurrence, submission)
+        corrections.correct_entry(request.lb, snapshot, period, occurrence, submission, act, counted)
         return occurrence
 
     def read(snapshot: Snapshot) -> dict[str, Any]:
@@ -155,7 +201,7 @@ def put_entry(request: Request, board: str, player: str) -> Response:
 @blueprint.delete("/boards/<board:board>/entries/<player:player>")
 @operation(
     "delete_entry",
-    role=Role.ADMIN,
+    role=Role.ADMIN, scope=Scope.PLAYERS,
     query=schemas.ReasonQuery,
     answers={204: "The entry is removed."},
     errors=("board_not_found", "period_not_found", "period_gone", "period_settled", "entry_not_found",
@@ -164,46 +210,10 @@ def put_entry(request: Request, board: str, player: str) -> Response:
 def delete_entry(request: Request, board: str, player: str) -> Response:
     """Remove a player's entry from one standings."""
     player = request.player(player)
+    act = request.act(request.query["reason"])
     request.lb.boards.use(
-        board, lambda snapshot: corrections.remove_entry(request.lb, snapshot, *_find(request, snapshot), player)
+        board, lambda snapshot: corrections.remove_entry(request.lb, snapshot, *_find(request, snapshot), player, act)
     )
-    return no_content()
-
-
-# -- keys --------------------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/keys")
-@operation("list_keys", role=Role.ADMIN, answers={200: answers.KeysAnswer})
-def list_keys(request: Request) -> Response:
-    """All keys, revoked ones too, oldest first; never their secrets."""
-    return answer({"keys": [_show_key(key) for key in request.lb.credentials.list()]})
-
-
-@blueprint.post("/keys")
-@operation(
-    "create_key",
-    role=Role.ADMIN,
-    body=schemas.KeySchema,
-    answers={201: answers.IssuedKeyAnswer},
-    errors=("outcome_unknown",),
-)
-def create_key(request: Request) -> Response:
-    """Make a key. Its secret is in this answer and nowhere else."""
-    issued = request.lb.credentials.create(request.body["name"], ROLES[request.body["role"]])
-    return answer(_show_key(issued) | {"secret": issued.secret}, 201)
-
-
-@blueprint.delete("/keys/<key_id>")
-@operation(
-    "revoke_key",
-    role=Role.ADMIN,
-    answers={204: "The key is revoked."},
-    errors=("key_not_found", "outcome_unknown"),
-)
-def revoke_key(request: Request, key_id: str) -> Response:
-    """Revoke a key; it stops working within half a second."""
-    request.lb.credentials.revoke(key_id)
     return no_content()
 
 
@@ -211,7 +221,7 @@ def revoke_key(request: Request, key_id: str) -> Response:
 
 
 @blueprint.get("/maintenance")
-@operation("get_maintenance", role=Role.ADMIN, answers={200: answers.MaintenanceAnswer})
+@operation("get_maintenance", role=Role.ADMIN, scope=Scope.MAINTENANCE, answers={200: answers.MaintenanceAnswer})
 def get_maintenance(request: Request) -> Response:
     """Whether the service is in maintenance."""
     return answer(_show_maintenance(maintenance.get_maintenance(request.lb)))
@@ -221,25 +231,28 @@ def get_maintenance(request: Request) -> Response:
 @operation(
     "put_maintenance",
     role=Role.ADMIN,
+    scope=Scope.MAINTENANCE,
     body=schemas.MaintenanceSchema,
     answers={200: answers.MaintenanceAnswer},
     errors=("outcome_unknown",),
 )
 def put_maintenance(request: Request) -> Response:
     """Begin maintenance: no board takes a submission, until it is ended. Reads go on."""
-    return answer(_show_maintenance(maintenance.begin_maintenance(request.lb, request.body["reason"])))
+    reason = request.body["reason"]
+    return answer(_show_maintenance(maintenance.begin_maintenance(request.lb, reason, request.act(reason))))
 
 
 @blueprint.delete("/maintenance")
 @operation(
     "delete_maintenance",
     role=Role.ADMIN,
+    scope=Scope.MAINTENANCE,
     answers={204: "Maintenance has ended."},
     errors=("outcome_unknown",),
 )
 def delete_maintenance(request: Request) -> Response:
     """End maintenance."""
-    maintenance.end_maintenance(request.lb)
+    maintenance.end_maintenance(request.lb, request.act())
     return no_content()
 
 
@@ -273,16 +286,6 @@ def _show_changes(defined: Defined) -> dict[str, object]:
     ]
     action = "create" if defined.before is None else "change" if changes else "nothing"
     return {"action": action, "changes": changes}
-
-
-def _show_key(key: Key | IssuedKey) -> dict[str, object]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "role": key.role.name.lower(),
-        "created_at": show_instant(key.created_ms),
-        "revoked_at": show_instant(getattr(key, "revoked_ms", None)),
-    }
 
 
 def _show_maintenance(now: maintenance.Maintenance | None) -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from marshmallow import INCLUDE, Schema, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
-from leaderboard.credentials import ROLES
 from leaderboard.model import FriendState, PeriodKind, PeriodState
 from leaderboard.submission import Outcome
 from leaderboard.vitals import ARCHIVING, NONE, STUCK
@@ -15,9 +14,10 @@ def _kind() -> fields.Enum[PeriodKind]:
     return fields.Enum(PeriodKind, by_value=True, required=True)
 
 
-def _instant(*, nullable: bool = False) -> fields.String:
+def _instant(*, nullable: bool = False, description: str = "") -> fields.String:
     example = "2026-11-22T18:00:00.000Z"
-    return fields.String(required=True, allow_none=nullable, metadata={"format": "date-time", "example": example})
+    metadata = {"format": "date-time", "example": example} | ({"description": description} if description else {})
+    return fields.String(required=True, allow_none=nullable, metadata=metadata)
 
 
 def _number(description: str = "") -> fields.Float:
@@ -108,6 +108,23 @@ class KeptFriendAnswer(Answer):
     by = fields.String(required=True, metadata={"description": "Whose act it was: a player, or `server`."})
 
 
+def _state(when: str) -> fields.Dict:
+    description = f"What the act is done to, as it was {when} it: an entry, a definition, …; null for nothing."
+    return fields.Dict(required=True, allow_none=True, metadata={"description": description})
+
+
+class ActOnPlayerAnswer(Answer):
+    """An act as the player that it was done to sees it."""
+
+    at = _instant()
+    operation = fields.String(required=True, metadata={"example": "delete_entry"})
+    board = fields.String(required=True, allow_none=True)
+    period_id = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+    before = _state("before")
+    after = _state("after")
+
+
 class ExportAnswer(Answer):
     player = fields.Nested(ProfileAnswer, required=True)
     exported_at = _instant()
@@ -118,6 +135,9 @@ class ExportAnswer(Answer):
     friends = fields.List(fields.Nested(KeptFriendAnswer), required=True)
     entries = fields.List(fields.Nested(KeptEntryAnswer), required=True)
     submissions = fields.List(fields.Nested(KeptSubmissionAnswer), required=True)
+    acts = fields.List(
+        fields.Nested(ActOnPlayerAnswer), required=True, metadata={"description": "What admins did to it."}
+    )
 
 
 class FriendEntryAnswer(EntryAnswer):
@@ -295,22 +315,6 @@ class FriendshipAnswer(Answer):
 
 class LinkedAnswer(Answer):
     linked = fields.Integer(required=True)
-
-
-class KeyAnswer(Answer):
-    id = fields.String(required=True)
-    name = fields.String(required=True)
-    role = fields.String(required=True, validate=validate.OneOf(list(ROLES)))
-    created_at = _instant()
-    revoked_at = _instant(nullable=True)
-
-
-class IssuedKeyAnswer(KeyAnswer):
-    secret = fields.String(required=True, metadata={"description": "The whole credential; shown this once."})
-
-
-class KeysAnswer(Answer):
-    keys = fields.List(fields.Nested(KeyAnswer), required=True)
 
 
 class MaintenanceAnswer(Answer):

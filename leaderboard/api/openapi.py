@@ -112,7 +112,9 @@ def _operation(found: Operation, method: str, tag: str, arguments: list[str]) ->
             }
         )
     who = found.role.name.lower() if found.role is not Role.ANYONE else "anyone"
-    caller = f"Called by: {'the player itself, ' if found.owner else ''}{who}."
+    scope = f", with the scope `{found.scope}`" if found.scope else ""
+    caller = f"Called by: {'the player itself, ' if found.owner else ''}{who}{scope}."
+    needed: dict[str, list[str]] = {"bearer": [found.scope.value] if found.scope else []}
     document: dict[str, Any] = {
         "operationId": found.id,
         "summary": found.summary,
@@ -120,7 +122,7 @@ def _operation(found: Operation, method: str, tag: str, arguments: list[str]) ->
         "tags": [tag],
         "parameters": parameters,
         "responses": _responses(found, method, arguments),
-        "security": [{"bearer": []}] if found.role is not Role.ANYONE else [{}, {"bearer": []}],
+        "security": [needed] if found.role is not Role.ANYONE else [{}, needed],
     }
     if found.body:
         document["requestBody"] = {

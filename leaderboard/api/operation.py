@@ -15,7 +15,8 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from leaderboard.api.json_body import dump_json, parse_json
-from leaderboard.callers import ANYONE, Caller, Role
+from leaderboard.audit import Act
+from leaderboard.callers import ANYONE, Caller, Role, Scope
 from leaderboard.errors import FieldError, Problem, pointer_to, unauthenticated
 from leaderboard.idempotency import IdempotentCall, idempotent_call
 from leaderboard.installation import Installation
@@ -48,6 +49,8 @@ class Operation:
     #: The least role that may call it; `owner` where the player itself may, too.
     role: Role
     owner: bool
+    #: What an admin key needs besides; every call of admins needs something.
+    scope: Scope | None
     body: type[Schema] | None
     query: type[Schema] | None
     #: status → the schema of the answer, several where a parameter decides, or words for an answer without a body
@@ -65,6 +68,7 @@ class Request:
     caller: Caller
     body: Any = None
     query: dict[str, Any] = field(default_factory=dict)
+    operation_id: str = ""
 
     def player(self, named: str) -> str:
         """The player a path names; `me` is the session's."""
@@ -84,6 +88,11 @@ class Request:
             identify(self.lb)
             raise
 
+    def act(self, reason: str | None = None) -> Act:
+        """This call as the audit is to have it: every call of an admin's that changes something hands it on."""
+        caller = self.caller
+        return Act(self.operation_id, caller.credential, caller.name, caller.role.name.lower(), g.request_id, reason)
+
     def idempotent(self, route: str) -> IdempotentCall | None:
         key = idempotency_key()
         return idempotent_call(self.caller, route, key, self.body) if key else None
@@ -94,6 +103,7 @@ def operation(
     *,
     role: Role = Role.ANYONE,
     owner: bool = False,
+    scope: Scope | None = None,
     body: type[Schema] | None = None,
     query: type[Schema] | None = None,
     answers: dict[int, Answers],
@@ -104,8 +114,8 @@ def operation(
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Wrap a view `(request, **path) -> Response`; its docstring becomes the documentation.
 
-    The caller must be of `role`; with `owner` a player may call it too, and the view says for whom. With
-    `session_in_call` a session is left for the store's function to check, which saves a round trip.
+    The caller must be of `role`, and have the `scope`; with `owner` a player may call it too, and the view
+    says for whom. With `session_in_call` a session is left for the store's function to check, which saves a round trip.
     """
 
     def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -119,14 +129,16 @@ def operation(
             caller = identify(lb, session_in_call)
             if not (owner and caller.role is Role.PLAYER):
                 caller.require(role)
+            if scope is not None:
+                caller.require_scope(scope)
             with Request(lb, caller).session_first() if session_in_call else nullcontext():
                 values = _read_query(query_schema, defaults)
                 data = _read_body(body_schema, body_limit)
-            return view(Request(lb, caller, data, values), **path)
+            return view(Request(lb, caller, data, values, operation_id), **path)
 
         summary, _, description = (view.__doc__ or "").strip().partition("\n")
         wrapped.operation = Operation(  # type: ignore[attr-defined]
-            operation_id, summary.rstrip("."), " ".join(description.split()), role, owner, body, query,
+            operation_id, summary.rstrip("."), " ".join(description.split()), role, owner, scope, body, query,
             answers, errors, body_limit, idempotent,
         )  # fmt: skip
         return wrapped

@@ -132,7 +132,7 @@ def delete_player(request: Request, player: str) -> Response:
     """
     player = request.player(player)
     request.caller.require_player(player)
-    players.erase_player(request.lb, player)
+    players.erase_player(request.lb, player, None if request.caller.player else request.act())
     return no_content()
 
 

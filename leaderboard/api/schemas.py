@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from leaderboard.api.fields import (
     BoardId,
@@ -19,7 +19,8 @@ from leaderboard.api.fields import (
     QueryScore,
     Score,
 )
-from leaderboard.credentials import ROLES
+from leaderboard.callers import Scope
+from leaderboard.credentials import OVERLAP_MOST_S, OVERLAP_S, ROLES
 from leaderboard.friends import LINK_MOST
 from leaderboard.model import BoardState, FriendState, PeriodKind
 
@@ -145,14 +146,40 @@ class ResetSchema(Schema):
 class CorrectionSchema(Schema):
     score = Score(required=True)
     tiebreaks = fields.Dict(keys=fields.String(), values=Integer(), load_default=dict)
-    metadata = Metadata()
+    metadata = Metadata(allow_none=True)
     achieved_at = Instant()
     reason = fields.String(required=True, validate=validate.Length(1, 500))
+    submissions = Integer(
+        validate=validate.Range(1, 2**31 - 1),
+        metadata={"description": "With `newest_at` and `achieved_at` of the audit: the entry is put back as it was."},
+    )
+    newest_at = Instant(metadata={"description": "When the newest of them was achieved."})
+
+    @validates_schema
+    def _whole(self, data: dict[str, Any], **_: Any) -> None:
+        together = ("submissions", "newest_at", "achieved_at")
+        missing = [name for name in together if name not in data]
+        if missing and any(name in data for name in together[:2]):
+            raise ValidationError("submissions, newest_at and achieved_at come together", missing[0])
 
 
 class KeySchema(Schema):
     name = fields.String(required=True, validate=validate.Length(1, 64))
     role = fields.String(required=True, validate=validate.OneOf(list(ROLES)))
+    scopes = fields.List(
+        fields.Enum(Scope, by_value=True),
+        validate=validate.Length(1, len(Scope)),
+        metadata={"description": "What an admin key may do: all if absent. Other roles have none."},
+    )
+    expires_at = Instant(metadata={"description": "When it stops working: never if absent."})
+
+
+class RotationSchema(Schema):
+    overlap_s = Integer(
+        load_default=OVERLAP_S,
+        validate=validate.Range(0, OVERLAP_MOST_S),
+        metadata={"description": "How long the secret that it had goes on, in seconds."},
+    )
 
 
 class MaintenanceSchema(Schema):
@@ -224,6 +251,28 @@ class FriendsQuery(Schema):
 
 class DryRunQuery(Schema):
     dry_run = Boolean(load_default=False, metadata={"description": "true changes nothing and answers what would."})
+
+
+class AuditQuery(Schema):
+    board = BoardId()
+    player = PlayerId()
+    operation = fields.String(
+        validate=Pattern(r"[a-z_]{1,64}", "not of the form [a-z_]{1,64}"),
+        metadata={"description": "The operationId of a call, or what a command is called."},
+    )
+    actor = fields.String(
+        validate=Pattern(r"[A-Za-z0-9_-]{1,64}", "not of the form [A-Za-z0-9_-]{1,64}"),
+        metadata={"description": "The id of a key, `setting-admin`, `setting-server` or `cli`."},
+    )
+    since = Instant(metadata={"description": "From this instant on."})
+    until = Instant(metadata={"description": "Before this instant."})
+    limit = limit(50, 200)
+    cursor = cursor()
+
+
+class RevisionsQuery(Schema):
+    limit = limit(20, 100)
+    cursor = cursor()
 
 
 class ReasonQuery(PeriodQuery):

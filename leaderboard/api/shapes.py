@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from leaderboard.api.fields import show_instant
+from leaderboard.audit import KeptAct
 from leaderboard.boards import Snapshot
 from leaderboard.definitions import to_definition
 from leaderboard.model import Board, Entry, Occurrence, PeriodState, PlayerName
@@ -107,6 +108,53 @@ def show_board(snapshot: Snapshot, now_ms: int, *, rules: bool) -> dict[str, Any
     return shown
 
 
+def show_act(act: KeptAct) -> dict[str, Any]:
+    return _show_what(act) | {
+        "id": act.id,
+        "actor": _show_actor(act),
+        "player": act.player,
+        "key": act.key,
+        "request_id": act.request_id,
+    }
+
+
+def show_revision(act: KeptAct) -> dict[str, Any]:
+    """Of an act that defined a board."""
+    definition = act.after or {}
+    return {
+        "revision": definition.get("revision"),
+        "at": show_instant(act.at_ms),
+        "actor": _show_actor(act),
+        "definition": definition,
+    }
+
+
+def _show_actor(act: KeptAct) -> dict[str, Any]:
+    return {"id": act.actor, "name": act.name, "role": act.role}
+
+
+def _show_what(act: KeptAct) -> dict[str, Any]:
+    return {
+        "at": show_instant(act.at_ms),
+        "operation": act.operation,
+        "board": act.board,
+        "period_id": act.period_id,
+        "reason": act.reason,
+        "before": _show_state(act.before),
+        "after": _show_state(act.after),
+    }
+
+
+def _show_state(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Instants as they are shown elsewhere."""
+    if state is None:
+        return None
+    return {
+        f"{name[:-3]}_at" if name.endswith("_ms") else name: show_instant(value) if name.endswith("_ms") else value
+        for name, value in state.items()
+    }
+
+
 def show_export(data: PlayerData) -> dict[str, Any]:
     return {
         "player": show_profile(data.profile, private=True),
@@ -134,6 +182,7 @@ def show_export(data: PlayerData) -> dict[str, Any]:
             }
             for kept in data.submissions
         ],
+        "acts": [_show_what(act) for act in data.acts],
     }
 
 

@@ -33,3 +33,17 @@ def wait_for_archive(lb: Installation, within_s: float) -> None:
                 retry_after_s=5,
             )
         time.sleep(_LOOK_AGAIN_S)
+
+
+def missing_records(lb: Installation) -> int:
+    """How many records of the journal the archive has not got yet.
+
+    Raises archive_unavailable when it is not this store's, or is being filled.
+    """
+    mark, number = journal.read_mark(lb.store, lb.keys), journal.last_number(lb.store, lb.keys)
+    position = read_position(lb.archive)
+    if position is None and not lb.archive.exists():
+        return number
+    if not (mark and position and position.generation == mark.generation):
+        raise Problem("archive_unavailable", "The archive is not this store's, or is being filled.", retry_after_s=5)
+    return max(0, number - position.number)

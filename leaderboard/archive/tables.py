@@ -33,6 +33,10 @@ What happened, one by one
                           score (scaled, as submitted) and its decimals, tiebreaks (JSON), achieved_ms, metadata (JSON,
                           may be empty), changed (bits), replay (28 bytes of store/lua/replay.lua, or empty); also
                           found by player
+    ``lb_audit``          id (grows as the journal does) → at_ms, actor (key id, ``setting-admin``, ``cli``, …), name of
+                          its key, role, operation, board, period_id, player, key_id, reason, request_id, state_before,
+                          state_after (JSON), all but the first and role and operation or NULL; also found by board and
+                          by player. Rows are only added; of an erased player they lose what is of the player
 """
 
 from __future__ import annotations
@@ -148,6 +152,26 @@ class Tables:
             sqlite_autoincrement=True,
         )
         Index(f"{namespace}_submissions_player", self.submissions.c.player, self.submissions.c.id)
+        self.audit = table(
+            "audit",
+            Column("id", NUMBER, primary_key=True),
+            _required("at_ms", BigInteger),
+            _required("actor", ID),
+            Column("name", Text),
+            _required("role", Text),
+            _required("operation", ID),
+            Column("board", ID),
+            Column("period_id", ID),
+            Column("player", ID),
+            Column("key_id", ID),
+            Column("reason", Text),
+            Column("request_id", Text),
+            Column("state_before", Text),
+            Column("state_after", Text),
+            sqlite_autoincrement=True,
+        )
+        Index(f"{namespace}_audit_board", self.audit.c.board, self.audit.c.id)
+        Index(f"{namespace}_audit_player", self.audit.c.player, self.audit.c.id)
 
 
 @cache

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, Update, and_, bindparam, delete, insert, or_, select, update
 
 from leaderboard import definitions, journal
-from leaderboard.entries import stand_in_for, unpack_head
+from leaderboard.entries import describe_entry, stand_in_for, unpack_head
 from leaderboard.model import Board
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ Row = dict[str, Any]
 
 #: Which columns a player's fields go to; those that the archive does not keep are not there.
 _PLAYER_FIELDS = ("display_name", "avatar_url", "country", "platform", "attributes", "device")
+
+
+def forget_player(audit: Table, condition: ColumnElement[bool]) -> Update:
+    """What the audit keeps of acts on players that were erased: who, when and what, but nothing of the player."""
+    return update(audit).where(condition).values(player=None, reason=None, state_before=None, state_after=None)
 
 
 @dataclass(slots=True)
@@ -92,6 +97,7 @@ class _Batch:
             b"reset": self._reset,
             b"key": self._key,
             b"maintenance": self._maintenance,
+            b"audit": self._audit,
         }
 
     def _clear(self) -> None:
@@ -102,6 +108,7 @@ class _Batch:
         self._friends: dict[tuple[str, str], str | None] = {}
         self._begun: dict[tuple[str, str], int | None] = {}
         self._submissions: list[Row] = []
+        self._acts: list[Row] = []
 
     # -- what may wait until the end of the batch ------------------------------------------------------------------
 
@@ -211,6 +218,7 @@ class _Batch:
             (tables.players, tables.players.c.player == player_id),
         ):
             self._execute(delete(table).where(condition))
+        self._execute(forget_player(tables.audit, tables.audit.c.player == player_id))
         row = {"player": player_id, "submissions": 0, "state": "erased", "erased_until_ms": until_ms}
         self._execute(insert(tables.players).values(row))
 
@@ -280,6 +288,15 @@ class _Batch:
         row = {"name": "maintenance", "value": value}
         self._execute(self._archive.upsert(self._tables.installation, row), [row])
 
+    def _audit(self, at_ms: int, act: bytes, before: bytes, after: bytes) -> None:
+        row = orjson.loads(act)
+        for column, packed in (("state_before", before), ("state_after", after)):
+            # By the definition of the moment: the board may be another by the time that somebody reads it.
+            if packed:
+                row[column] = describe_entry(self._writer.board(self._connection, row["board"]), packed)
+            row[column] = orjson.dumps(row[column]).decode() if row[column] is not None else None
+        self._acts.append({"at_ms": at_ms, **row})
+
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
@@ -298,6 +315,8 @@ class _Batch:
         )
         if self._submissions:
             self._execute(insert(tables.submissions), self._submissions)
+        if self._acts:
+            self._execute(insert(tables.audit), self._acts)
         self._clear()
 
     def _flush_entries(self) -> None:

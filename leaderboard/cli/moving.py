@@ -225,12 +225,15 @@ def _import(
     lb: Installation, source: Source, given: dict[str, Any], progress: Progress, what: str | None = None
 ) -> None:
     """Import from a source; `what` besides its name tells this import from others of the same source."""
+    from leaderboard.audit import by_cli, note  # noqa: PLC0415 - quick --help
     from leaderboard.moving.ids import IdMap  # noqa: PLC0415 - quick --help
     from leaderboard.moving.importing import Import  # noqa: PLC0415 - quick --help
 
     ids, name = IdMap(given["id_map"], given["board_map"]), given["name"] or source.name
     remembered_by = None if name is None else f"{name} {what} {given.get('period_id')}"
     try:
+        # Before it begins: also one that is cut off has done something.
+        note(lb, by_cli("import_scores").on(after={"source": source.name}))
         summary = Import(lb, source, ids, _options(given), name=remembered_by, progress=progress, warn=_warn).run()
     except Problem as problem:
         raise click.ClickException(f"{problem}\nRun the same command again: it goes on where it stopped.") from problem

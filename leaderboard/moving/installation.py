@@ -36,7 +36,7 @@ KIND = "installation"
 #: In the order in which they come. Of `installation` only the names of NAMES.
 TABLES = (
     "boards", "seasons", "standings", "entries", "players", "sessions", "friends", "keys", "installation",
-    "submissions",
+    "submissions", "audit",
 )  # fmt: skip
 
 #: The rest says how far this archive is.
@@ -52,7 +52,7 @@ def table_named(tables: Tables, name: str) -> Table:
 
 
 def columns_of(table: Table) -> list[Column[Any]]:
-    """Those that are exported. Submissions get new numbers, in the order they come in."""
+    """Those that are exported. Submissions and acts get new numbers, in the order they come in."""
     return [column for column in table.columns if not (column.primary_key and column.name == "id")]
 
 

@@ -86,12 +86,12 @@ def make_exported(lb: Installation, exported: Exported) -> bool:
     board, seasons_ms = exported.board, exported.seasons_ms
     is_new = _is_missing(lb, board.id)
     if is_new:
-        define_board(replace(lb, clock=_At(seasons_ms[0])), board)
+        define_board(replace(lb, clock=_At(seasons_ms[0])), board, None)
     if board.period(PeriodKind.SEASON) and not kept_periods(lb, board.id):
         snapshot = lb.boards.reload(board.id)
         for season in range(snapshot.season, len(seasons_ms)):
             at_ms = max(seasons_ms[season], snapshot.season_started_ms)
-            reset_season(replace(lb, clock=_At(at_ms)), board.id, season, None)
+            reset_season(replace(lb, clock=_At(at_ms)), board.id, season, None, None)
     return is_new
 
 
@@ -99,7 +99,7 @@ def make_board(lb: Installation, board: Board) -> bool:
     """Define a board that is missing; returns whether it was. Raises Problem."""
     is_new = _is_missing(lb, board.id)
     if is_new:
-        define_board(lb, board)
+        define_board(lb, board, None)
     return is_new
 
 

@@ -24,6 +24,7 @@ from leaderboard import journal
 from leaderboard.archive import readers
 from leaderboard.archive.filling import end_filling, filled_by, note_filling
 from leaderboard.archive.readers import Position
+from leaderboard.archive.writer import forget_player
 from leaderboard.journal import JournalGapError, Mark
 from leaderboard.rebuild import RebuildError
 from leaderboard.rebuild.comparison import archived_standings, compare_standings
@@ -65,9 +66,9 @@ def fill_archive(
     """Write all that the store has into a new archive, or one that was not filled to its end, and compare every entry.
 
     With a `source`, an archive that has what this store has, all that is copied from there, past submissions too. With
-    `replacing`, another archive is emptied first; without a source its submissions stay if they are of this store.
-    `progress` is told the stage, how many rows are done and how many there are. Raises RebuildError, SettingError,
-    Problem (503).
+    `replacing`, another archive is emptied first; without a source its submissions and its audit stay if they
+    are of this store. `progress` is told the stage, how many rows are done and how many there are. Raises RebuildError,
+    SettingError, Problem (503).
     """
     lb.archive.migrate()
     check_nobody_archives_elsewhere(lb)
@@ -144,7 +145,8 @@ def _begin(lb: Installation, by: str, replacing: bool) -> None:
                 check_may_be_emptied(lb, connection, position, relation)
             begun = position if position and relation in AGREE else _standing_at(mark)
             ours = relation in (*AGREE, Relation.OUTDATED)
-            readers.begin_anew(connection, lb.archive, begun, keeping=(tables.submissions,) if ours else ())
+            kept = (tables.submissions, tables.audit) if ours else ()
+            readers.begin_anew(connection, lb.archive, begun, keeping=kept)
             write_boards(lb, connection, sorted(board_ids(lb)))
         note_filling(connection, lb.archive, by)
 
@@ -192,6 +194,9 @@ def _drop_submissions_of_nobody(lb: Installation, connection: Connection) -> Non
         seasons.c.board == submissions.c.board, seasons.c.started_ms <= submissions.c.at_ms + _CLOCKS_MS
     )
     connection.execute(delete(submissions).where(~(has_player & has_board)))
+    audit = lb.archive.tables.audit
+    has_player = exists().where(players.c.player == audit.c.player, players.c.created_ms <= audit.c.at_ms + _CLOCKS_MS)
+    connection.execute(forget_player(audit, audit.c.player.is_not(None) & ~has_player))
 
 
 def _say_what_happened(lb: Installation, error: Exception) -> str:

@@ -162,10 +162,10 @@ def _pages(source: Archive, table: Table) -> Iterator[list[dict[str, Any]]]:
 
 
 def _go_on_counting(connection: Connection, archive: Archive) -> None:
-    """Submissions are numbered as the journal goes; SQLite sees to it by itself that the next follow these."""
-    last = connection.scalar(select(func.max(archive.tables.submissions.c.id)))
-    if last is not None and archive.dialect == "postgresql":
-        name = archive.tables.submissions.name
-        connection.execute(
-            text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)"), {"name": name, "last": last}
-        )
+    """What is numbered as the journal goes; SQLite sees to it by itself that the next follow these."""
+    for table in (archive.tables.submissions, archive.tables.audit):
+        last = connection.scalar(select(func.max(table.c.id)))
+        if last is not None and archive.dialect == "postgresql":
+            connection.execute(
+                text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)"), {"name": table.name, "last": last}
+            )

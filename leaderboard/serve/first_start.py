@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from leaderboard.audit import by_cli
 from leaderboard.callers import Role
 from leaderboard.errors import SettingError
 from leaderboard.installation import open_installation
@@ -58,7 +59,7 @@ def first_keys(settings: Settings) -> FirstKeys:
                 continue
             kept.pop(variable, None)
             if given is None and role not in roles:
-                made[variable] = credentials.create("first start", role).secret
+                made[variable] = credentials.create("first start", role, by_cli("create_key")).secret
             elif given is None:
                 missing.append(variable)
     finally:

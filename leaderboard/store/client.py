@@ -119,9 +119,14 @@ class Store:
 
     # -- functions -----------------------------------------------------------------------------------------------
 
-    def change(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
-        """Call a function that changes what is to be kept, never twice. Raises `journal_full` besides."""
-        return self.change_many([(name, keys, args)])[0]
+    def change(
+        self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float], act: bytes = b""
+    ) -> Any:
+        """Call a function that changes what is to be kept, never twice. Raises `journal_full` besides.
+
+        `act` is the admin's act that this is (`audit.Act.on`): if anything changes, it is recorded in the same step.
+        """
+        return _done(self._change([(name, keys, args)], act)[0])
 
     def change_many(self, calls: Sequence[FunctionCall]) -> list[Any]:
         """The same of several, in one round trip, in order; raise the first Problem there is."""
@@ -129,8 +134,11 @@ class Store:
 
     def change_each(self, calls: Sequence[FunctionCall]) -> list[Any]:
         """The same, each for itself: a Problem stands in the place of a call that was refused."""
+        return self._change(calls, b"")
+
+    def _change(self, calls: Sequence[FunctionCall], act: bytes) -> list[Any]:
         # What these take besides: see register_change in store/lua/journal.lua.
-        journaled = [(name, [*keys, self._journal], [*args, self._journal_most]) for name, keys, args in calls]
+        journaled = [(name, [*keys, self._journal], [*args, self._journal_most, act]) for name, keys, args in calls]
         return [_judge_change(reply) for reply in self._functions("FCALL", journaled, self._exchange_durably)]
 
     def call(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:

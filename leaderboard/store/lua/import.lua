@@ -1,4 +1,5 @@
--- Imports: what is put in its place as it is. What counts by a board's policy is a submission, wherever it comes from.
+-- What is put in its place as it is: by an import, or by an admin who puts something back. What counts by a board's
+-- policy is a submission, wherever it comes from.
 
 -- put_entry: put an entry into one standings, in place of the player's own if there is one.
 --   keys   1 player hash · 2 gate · 3 kept standings of the board · 4 order · 5 entries · 6 distinct
@@ -44,6 +45,7 @@ local function put_entry(keys, args)
     record('player', now, player, now, {})
   end
   record('entry', now, board, period_id, player, head, after.metadata)
+  audit_entry(bytes, head .. after.metadata)
   return {'put'}
 end
 register_change('put_entry', put_entry, {})

@@ -36,12 +36,33 @@ end
 -- A full store must be able to get rid of what is archived.
 register('trim_journal', trim_journal, {'allow-oom'})
 
+-- Whether this is the record of a key that works, and can make others.
+local function makes_keys(packed, now)
+  local key = cjson.decode(packed)
+  if key.role ~= 'admin' or key.revoked_ms or (key.expires_ms and key.expires_ms <= now) then return false end
+  for _, scope in ipairs(key.scopes or {'keys'}) do
+    if scope == 'keys' then return true end
+  end
+  return false
+end
+
 -- write_key: keep the record of an admin's, server's or reader's key.
 --   keys   1 keys
---   args   1 now_ms · 2 key id · 3 record (JSON) · 4 "new" or "revoked", which is always possible
---   reply  {"written"} · {"journal_full"}
+--   args   1 now_ms · 2 key id · 3 record (JSON) · 4 the record it replaces, '' for none
+--          5 "1" to refuse it when there is no other key left that can make keys
+--   reply  {"written"} · {"stale"}: the record is another · {"last"}
+--          {"journal_full"}: of a new one only, as one that got into wrong hands cannot wait
+--   cost   O(K) for K keys
 local function write_key(keys, args)
-  if args[4] == 'new' and journal_is_full() then return {'journal_full'} end
+  if (redis.call('HGET', keys[1], args[2]) or '') ~= args[4] then return {'stale'} end
+  if args[5] == '1' then
+    local others, left = redis.call('HGETALL', keys[1]), false
+    for i = 1, #others, 2 do
+      left = left or (others[i] ~= args[2] and makes_keys(others[i + 1], tonumber(args[1])))
+    end
+    if not left then return {'last'} end
+  end
+  if args[4] == '' and journal_is_full() then return {'journal_full'} end
   redis.call('HSET', keys[1], args[2], args[3])
   record('key', tonumber(args[1]), args[2], args[3])
   return {'written'}

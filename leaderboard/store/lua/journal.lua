@@ -7,15 +7,29 @@
 -- The journal of the call that runs, and how many records it may hold.
 local journal_key, journal_most
 
--- Registers a function that changes what is to be kept. Every such function is given the journal as its last key and the
--- most records the journal may hold as its last argument, and may reply, before anything else is looked at,
+-- The act of an admin that this call is (JSON, leaderboard/audit.py), '' for none; the entry it changes, before and
+-- after; and when the call wrote its last record, nil while there is none.
+local admin_act, entry_before, entry_after, recorded_at
+
+local function record(kind, at, ...)
+  recorded_at = at
+  redis.call('XADD', journal_key, '1-*', 'r', cmsgpack.pack({kind, at, ...}))
+end
+
+-- Registers a function that changes what is to be kept. Every such function is given the journal as its last key, and as
+-- its last arguments the most records the journal may hold and the act of an admin that it is, '' for none. Whatever it
+-- records is followed by that act, in the same step. It may reply, before anything else is looked at,
 --   {"lost"}  the store is not, or no longer, one that was claimed: it was emptied, or is being rebuilt
 -- and, where it asks journal_is_full, {"journal_full"}.
 local function register_change(name, callback, flags)
   register(name, function(keys, args)
-    journal_key, journal_most = table.remove(keys), tonumber(table.remove(args))
+    admin_act, journal_key = table.remove(args), table.remove(keys)
+    journal_most = tonumber(table.remove(args))
     if redis.call('EXISTS', journal_key) == 0 then return {'lost'} end
-    return callback(keys, args)
+    entry_before, entry_after, recorded_at = '', '', nil
+    local reply = callback(keys, args)
+    if admin_act ~= '' and recorded_at then record('audit', recorded_at, admin_act, entry_before, entry_after) end
+    return reply
   end, flags)
 end
 
@@ -24,6 +38,16 @@ local function journal_is_full()
   return redis.call('XLEN', journal_key) >= journal_most
 end
 
-local function record(...)
-  redis.call('XADD', journal_key, '1-*', 'r', cmsgpack.pack({...}))
+-- What an admin's act makes of an entry: packed, false or nil where there is none.
+local function audit_entry(before, after)
+  entry_before, entry_after = before or '', after or ''
 end
+
+-- note_act: write an act into the audit that is not one change: an import, a rebuild.
+--   args   1 now_ms
+--   reply  {"noted"}
+local function note_act(_, args)
+  recorded_at = tonumber(args[1])
+  return {'noted'}
+end
+register_change('note_act', note_act, {'allow-oom'})

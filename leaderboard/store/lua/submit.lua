@@ -135,7 +135,7 @@ local function submit(keys, args)
     if with_ranks and before then
       rank_before = rank_of(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
     end
-    steps[i] = {standings = standings, before = before, after = after, rank = rank_before,
+    steps[i] = {standings = standings, before = before, after = after, rank = rank_before, bytes = bytes,
       period_id = args[14 + tiebreaks + 3 * i], expires_at = args[15 + tiebreaks + 3 * i],
       bit = tonumber(args[16 + tiebreaks + 3 * i])}
   end
@@ -158,6 +158,7 @@ local function submit(keys, args)
     end
     -- The metadata is the submission's or the one that stood there before.
     journaled[#journaled + 1] = {step.period_id, head, after.metadata == submission.metadata and 1 or 0}
+    if correction then audit_entry(step.bytes, head .. after.metadata) end
     reply[#reply + 1] = changed and 1 or 0
     reply[#reply + 1] = step.rank
     reply[#reply + 1] = rank
@@ -225,6 +226,7 @@ local function remove_entries(keys, args)
         redis.call('HDEL', standings.entries, player)
         if redis.call('EXISTS', standings.distinct) == 1 then drop_distinct(standings, tiebreaks, entry) end
         record('remove', now, board, period_id, player)
+        audit_entry(bytes)
       end
       removed = removed + 1
     end
