@@ -9,6 +9,7 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.routing import BaseConverter
 
 from leaderboard.api import admin, boards, documents, friends, health, metrics, players, standings, submissions
+from leaderboard.api.address_limits import limit_addresses
 from leaderboard.api.cors import allow_origins
 from leaderboard.api.fields import BOARD_ID, PLAYER_ID, RESERVED_PLAYERS
 from leaderboard.api.problems import register_error_handlers
@@ -38,6 +39,7 @@ def register_api(app: Flask, settings: Settings) -> None:
     allow_origins(app, settings.cors_origins)
     for module in (health, metrics, boards, submissions, standings, players, friends, admin, documents):
         app.register_blueprint(module.blueprint)
+    limit_addresses(app)
 
 
 def _name_request() -> None:

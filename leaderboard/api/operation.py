@@ -14,6 +14,7 @@ from flask import Response, current_app, g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from leaderboard.api.address_limits import check_key
 from leaderboard.api.json_body import dump_json, parse_json
 from leaderboard.callers import ANYONE, Caller, Role
 from leaderboard.errors import FieldError, Problem, pointer_to, unauthenticated
@@ -146,7 +147,7 @@ def identify(lb: Installation, session_in_call: bool = False) -> Caller:
         elif credential.startswith("lb1."):
             caller = caller_of(credential) if session_in_call else check_token(lb, credential)
         else:
-            caller = lb.credentials.check(credential)
+            caller = check_key(lb, credential)
     if caller is None:
         raise unauthenticated()
     g.caller = caller
