@@ -95,7 +95,9 @@ class CallCounts:
         telling, count.untold = count.untold, 0
         key = self._keys.calls(limit.name, self._minute, address)
         try:
-            told: int = self._store.call("count_calls", [key], [telling, REMEMBER_MS])
+            # The first of a minute sets the expiry, so that there is never a count without one.
+            begin = ("SET", key, 0, "PX", REMEMBER_MS, "NX")
+            told: int = self._store.write_many([begin, ("INCRBY", key, telling)])[1]
         except Problem as problem:
             log.warning("the calls of an address are not counted by all processes together: %s", problem)
             count.untold += telling

@@ -19,20 +19,3 @@ end
 local function spend_rate(rate_key, now, after)
   redis.call('SET', rate_key, string.format('%.3f', after), 'PX', math.max(1, math.ceil(after - now)))
 end
-
--- count_calls: add to how often an address has called within one minute.
---   keys   1 calls, of this address in this minute
---   args   1 how many more (1 or more) · 2 how long to remember (ms): longer than the minute has left
---   reply  how many there are now
---   cost   O(1)
-local function count_calls(keys, args)
-  local more, remember_ms = tonumber(args[1]), tonumber(args[2])
-  local whole = more and remember_ms and more % 1 == 0 and remember_ms % 1 == 0
-  if not whole or more < 1 or more > 1e9 or remember_ms < 1 or remember_ms > 1e9 then
-    return redis.error_reply('LB_ARGUMENTS count_calls')
-  end
-  local calls = redis.call('INCRBY', keys[1], args[1])
-  redis.call('PEXPIRE', keys[1], args[2])
-  return calls
-end
-register('count_calls', count_calls, {})
