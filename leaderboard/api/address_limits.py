@@ -54,11 +54,12 @@ def limit_addresses(app: Flask) -> None:
     """Put the limits of the settings on the views of an application, which must be registered by now."""
     limits = AddressLimits(app, app.extensions["leaderboard"])
     app.extensions[_EXTENSION] = limits
-    for rule in app.url_map.iter_rules():
-        view = app.view_functions[rule.endpoint]
+    # By view: one with two paths is still counted once.
+    for endpoint, path in {rule.endpoint: rule.rule for rule in app.url_map.iter_rules()}.items():
+        view = app.view_functions[endpoint]
         operation: Operation | None = getattr(view, "operation", None)
         if operation is not None:
-            app.view_functions[rule.endpoint] = limits.limited(limit_of(rule.rule, operation), view)
+            app.view_functions[endpoint] = limits.limited(limit_of(path, operation), view)
 
     @app.errorhandler(RateLimitExceeded)
     def on_exceeded(error: RateLimitExceeded) -> Response:
