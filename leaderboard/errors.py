@@ -55,6 +55,14 @@ def unauthenticated() -> Problem:
     return Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
 
 
+def rate_headers(policy: str, *, quota: int, window_s: int, left: int, reset_s: int) -> dict[str, str]:
+    """RateLimit and RateLimit-Policy, as draft-ietf-httpapi-ratelimit-headers-10 writes them."""
+    return {
+        "RateLimit-Policy": f'"{policy}";q={quota};w={window_s}',
+        "RateLimit": f'"{policy}";r={left};t={reset_s}',
+    }
+
+
 def pointer_to(*names: str) -> str:
     """A JSON pointer (RFC 6901) to a member, of names that a caller may have made up."""
     return "".join("/" + name[:64].replace("~", "~0").replace("/", "~1") for name in names)
@@ -110,7 +118,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "score_out_of_range": (422, "The score, or the sum it would make, is beyond the limit of 10^15 - 1."),
     "idempotency_key_reused": (422, "The Idempotency-Key was used before with another body."),
     # 429, 5xx
-    "rate_limited": (429, "Too many submissions; try again later."),
+    "rate_limited": (429, "Too many calls; try again later."),
     "internal_error": (500, "Something failed on our side; the request id finds it in the log."),
     "store_unavailable": (503, "The store is away or refuses to write; nothing was changed. Try again."),
     "outcome_unknown": (

@@ -42,5 +42,6 @@ accesslog = "-" if os.environ.get("LEADERBOARD_ACCESS_LOG") == "1" else None
 loglevel = "warning"
 
 # X-Forwarded-Proto counts from these addresses only (gunicorn's own default, written down as it decides whom
-# we trust); FORWARDED_ALLOW_IPS names a proxy elsewhere.
+# we trust); FORWARDED_ALLOW_IPS names a proxy elsewhere. REMOTE_ADDR stays the peer's whatever is sent: whose
+# X-Forwarded-For counts is LEADERBOARD_TRUSTED_PROXIES, see leaderboard/api/client_address.py.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")

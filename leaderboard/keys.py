@@ -47,6 +47,9 @@ Short-lived, about the installation
 
     ``lb:{0}:import:<digest>``        hash: how far an import is (leaderboard/moving/remembering.py); 30 days
 
+    ``lb:{0}:calls:<limit>:<minute>:<address>``  string: how often an address has called in a minute since 1970, as far
+                                      as processes have said so (leaderboard/call_counts.py); two minutes
+
     ``lb:{0}:fence``                  string: written after changes that are to be durable, so that there is something
                                       to wait for (leaderboard/store/client.py); a minute
 
@@ -112,6 +115,9 @@ class Keys:
 
     def blockers(self, player: str) -> str:
         return f"{self._home}blockers:{player}"
+
+    def calls(self, limit: str, minute: int, address: str) -> str:
+        return f"{self._home}calls:{limit}:{minute}:{address}"
 
     def device(self, digest: str) -> str:
         return f"{self.namespace}:device:{digest}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 
 from environs import Env
@@ -19,6 +20,13 @@ NAMESPACE = re.compile(r"[a-z][a-z0-9]{0,15}")
 
 #: What the archive can be kept in.
 DATABASES = ("postgresql://", "postgres://", "sqlite:///")
+
+
+#: A limit per minute beyond this is a mistake.
+CALLS_MOST = 1_000_000_000
+
+#: The word for peers on a Unix socket, which have no address.
+UNIX = "unix"
 
 
 class Durability(StrEnum):
@@ -66,6 +74,14 @@ class Settings:
     #: A session lives this long after its last use.
     session_days: int = 30
     max_boards: int = 10_000
+    #: How often one address may do these within a minute; 0 for any number. See leaderboard/call_counts.py.
+    sign_ins_per_minute: int = 300
+    admin_calls_per_minute: int = 600
+    anonymous_reads_per_minute: int = 6000
+    #: With so many keys that are none, an address is shut out of what admins do until the minute is over.
+    wrong_keys_per_minute: int = 300
+    #: Addresses and networks whose X-Forwarded-For is believed, and `unix` for peers on a Unix socket.
+    trusted_proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
@@ -75,6 +91,11 @@ class Settings:
             raise SettingError("LEADERBOARD_DURABILITY_WAIT_S must be more than 0 and less than STORE_TIMEOUT_S")
         if self.durability_replicas < 1:
             raise SettingError("LEADERBOARD_DURABILITY_REPLICAS must be at least 1")
+        for name in ("sign_ins", "admin_calls", "anonymous_reads", "wrong_keys"):
+            if not 0 <= getattr(self, f"{name}_per_minute") <= CALLS_MOST:
+                raise SettingError(f"LEADERBOARD_{name.upper()}_PER_MINUTE must be from 0 (no limit) to {CALLS_MOST}")
+        for proxy in self.trusted_proxies:
+            _check_proxy(proxy)
         if self.database_url is not None and not self.database_url.startswith(DATABASES):
             # Not what it is: there may be a password in it.
             raise SettingError("LEADERBOARD_DATABASE_URL must begin with postgresql://, postgres:// or sqlite:///")
@@ -106,9 +127,25 @@ def load_settings() -> Settings:
             submissions_days=env.int("SUBMISSIONS_DAYS", default.submissions_days),
             session_days=env.int("SESSION_DAYS", default.session_days),
             max_boards=env.int("MAX_BOARDS", default.max_boards),
+            sign_ins_per_minute=env.int("SIGN_INS_PER_MINUTE", default.sign_ins_per_minute),
+            admin_calls_per_minute=env.int("ADMIN_CALLS_PER_MINUTE", default.admin_calls_per_minute),
+            anonymous_reads_per_minute=env.int("ANONYMOUS_READS_PER_MINUTE", default.anonymous_reads_per_minute),
+            wrong_keys_per_minute=env.int("WRONG_KEYS_PER_MINUTE", default.wrong_keys_per_minute),
+            trusted_proxies=tuple(name for name in map(str.strip, env.list("TRUSTED_PROXIES", [])) if name),
         )
     except ValueError as error:
         raise SettingError(str(error)) from error
+
+
+def _check_proxy(proxy: str) -> None:
+    try:
+        # Strict: in 10.0.0.5/8 either the address or the length is a mistake, and it decides whom we trust.
+        if proxy != UNIX:
+            ip_network(proxy)
+    except ValueError as error:
+        raise SettingError(
+            f"LEADERBOARD_TRUSTED_PROXIES: {error}; it takes addresses, networks such as 10.0.0.0/8, and {UNIX}"
+        ) from None
 
 
 def _one_of(choices: type[Durability], value: str) -> Durability:

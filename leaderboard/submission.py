@@ -13,6 +13,7 @@ from leaderboard.boards import Snapshot
 from leaderboard.callers import Caller, Role
 from leaderboard.entries import score_of
 from leaderboard.errors import FieldError, Problem, invalid, pointer_to, unauthenticated
+from leaderboard.errors import rate_headers as write_rate_headers
 from leaderboard.idempotency import IdempotentCall
 from leaderboard.model import (
     DAY_MS,
@@ -301,9 +302,11 @@ def _outcome(standings: Sequence[Standing]) -> Outcome:
 
 
 def rate_headers(rate: RateState) -> dict[str, str]:
-    """RateLimit and RateLimit-Policy, as draft-ietf-httpapi-ratelimit-headers-10 writes them; seconds."""
-    window_s = max(1, round(rate.rule.burst / rate.rule.per_s))
-    return {
-        "RateLimit-Policy": f'"submissions";q={rate.rule.burst};w={window_s}',
-        "RateLimit": f'"submissions";r={rate.left};t={-(-rate.reset_ms // 1000)}',
-    }
+    """What an answer says of the rate limit of submissions."""
+    return write_rate_headers(
+        "submissions",
+        quota=rate.rule.burst,
+        window_s=max(1, round(rate.rule.burst / rate.rule.per_s)),
+        left=rate.left,
+        reset_s=-(-rate.reset_ms // 1000),
+    )

@@ -21,6 +21,7 @@ from leaderboard.api import (
     standings,
     submissions,
 )
+from leaderboard.api.address_limits import limit_addresses
 from leaderboard.api.cors import allow_origins
 from leaderboard.api.fields import BOARD_ID, PLAYER_ID, RESERVED_PLAYERS
 from leaderboard.api.problems import register_error_handlers
@@ -50,6 +51,7 @@ def register_api(app: Flask, settings: Settings) -> None:
     allow_origins(app, settings.cors_origins)
     for module in (health, metrics, boards, submissions, standings, players, friends, admin, keys, audit, documents):
         app.register_blueprint(module.blueprint)
+    limit_addresses(app)
 
 
 def _name_request() -> None:

@@ -12,6 +12,7 @@ from marshmallow import Schema, fields
 
 from leaderboard import __version__
 from leaderboard.api import answers
+from leaderboard.api.address_limits import limit_of
 from leaderboard.api.examples import EXAMPLES
 from leaderboard.api.fields import BOARD_ID, PLAYER_ID, Instant, Metadata, Score
 from leaderboard.api.operation import Operation, Text
@@ -70,7 +71,8 @@ def build_document(app: Flask) -> dict[str, Any]:
         path = re.sub(r"<(?:[a-z]+:)?([a-z_]+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             tag = rule.endpoint.partition(".")[0]
-            spec.path(path, operations={method.lower(): _operation(found, method, tag, sorted(rule.arguments))})
+            shown = _operation(found, method, tag, sorted(rule.arguments), limit_of(rule.rule, found))
+            spec.path(path, operations={method.lower(): shown})
     enums: dict[str, Any] = {}
     document: dict[str, Any] = _name_enums(spec.to_dict(), enums)
     for name, example in EXAMPLES.items():
@@ -94,7 +96,7 @@ def _name_enums(node: Any, enums: dict[str, Any]) -> Any:
     }
 
 
-def _operation(found: Operation, method: str, tag: str, arguments: list[str]) -> dict[str, Any]:
+def _operation(found: Operation, method: str, tag: str, arguments: list[str], limit: str | None) -> dict[str, Any]:
     parameters: list[Any] = [
         {"in": "path", "name": name, "required": True, "schema": {"type": "string"} | _pattern(name)}
         | {key: value for key, value in PATH_PARAMETERS[name].items() if key != "pattern"}
@@ -121,7 +123,7 @@ def _operation(found: Operation, method: str, tag: str, arguments: list[str]) ->
         "description": f"{found.description}\n\n{caller}".strip(),
         "tags": [tag],
         "parameters": parameters,
-        "responses": _responses(found, method, arguments),
+        "responses": _responses(found, method, arguments, limit),
         "security": [needed] if found.role is not Role.ANYONE else [{}, needed],
     }
     if found.body:
@@ -137,7 +139,7 @@ def _pattern(name: str) -> dict[str, Any]:
     return {"pattern": pattern} if pattern else {}
 
 
-def _responses(found: Operation, method: str, arguments: list[str]) -> dict[str, Any]:
+def _responses(found: Operation, method: str, arguments: list[str], limit: str | None) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, schema in found.answers.items():
         if isinstance(schema, str):
@@ -158,6 +160,8 @@ def _responses(found: Operation, method: str, arguments: list[str]) -> dict[str,
         codes.add("forbidden")
     if found.body or method != "GET":
         codes |= set(WITH_BODY)
+    if limit is not None:
+        codes.add("rate_limited")
     if "player" in arguments:
         codes.add("player_not_found")
     by_status: dict[int, list[str]] = {}

@@ -14,6 +14,7 @@ from flask import Response, current_app, g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from leaderboard.api.address_limits import check_key
 from leaderboard.api.json_body import dump_json, parse_json
 from leaderboard.audit import Act
 from leaderboard.callers import ANYONE, Caller, Role, Scope
@@ -158,7 +159,7 @@ def identify(lb: Installation, session_in_call: bool = False) -> Caller:
         elif credential.startswith("lb1."):
             caller = caller_of(credential) if session_in_call else check_token(lb, credential)
         else:
-            caller = lb.credentials.check(credential)
+            caller = check_key(lb, credential)
     if caller is None:
         raise unauthenticated()
     g.caller = caller

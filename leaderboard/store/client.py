@@ -109,9 +109,9 @@ class Store:
         """Run one command, never twice."""
         return _done(_judge(self._exchange([command])[0]))
 
-    def write_many(self, commands: Sequence[Command]) -> None:
+    def write_many(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip, never twice; raise the first Problem there is."""
-        _all_done([_judge(reply) for reply in self._exchange(commands)])
+        return _all_done([_judge(reply) for reply in self._exchange(commands)])
 
     def read(self, *commands: Command) -> list[Any]:
         """Run commands that change nothing, in one round trip; once more if the connection breaks."""
