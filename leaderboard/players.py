@@ -57,8 +57,9 @@ def get_profile(lb: Installation, player: str) -> Profile:
 def write_profile(lb: Installation, player: str, changes: dict[str, Any], *, create: bool) -> bool:
     """Change the given fields, None removing one; with `create`, make a player that is missing.
 
-    Returns whether it was created. Raises player_not_found, player_erased.
+    Returns whether it was created. Raises player_not_found, player_erased, 422 for a name that the game does not allow.
     """
+    lb.blocklist.check(changes.get("display_name"))
     pairs: list[str | bytes] = []
     for name, value in changes.items():
         packed = orjson.dumps(value) if isinstance(value, dict) else value

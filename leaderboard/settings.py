@@ -66,6 +66,8 @@ class Settings:
     #: A session lives this long after its last use.
     session_days: int = 30
     max_boards: int = 10_000
+    #: A file of words that no display name may have in it (leaderboard/blocklist.py).
+    name_blocklist: Path | None = None
 
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
@@ -106,6 +108,7 @@ def load_settings() -> Settings:
             submissions_days=env.int("SUBMISSIONS_DAYS", default.submissions_days),
             session_days=env.int("SESSION_DAYS", default.session_days),
             max_boards=env.int("MAX_BOARDS", default.max_boards),
+            name_blocklist=Path(named) if (named := env.str("NAME_BLOCKLIST", "")) else None,
         )
     except ValueError as error:
         raise SettingError(str(error)) from error

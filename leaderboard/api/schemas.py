@@ -86,7 +86,9 @@ class SignInSchema(Schema):
         validate=Pattern(r"[\x21-\x7e]{22,256}", "22 to 256 printable characters: at least 128 random bits"),
         metadata={"description": "A secret of at least 128 random bits that the device keeps."},
     )
-    display_name = DisplayName(metadata={"description": "For a player that is new."})
+    display_name = DisplayName(
+        metadata={"description": "For a player that is new: 1 to 40 characters as people count them; kept as NFKC."}
+    )
 
 
 def _check_url(value: str) -> None:
