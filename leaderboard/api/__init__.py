@@ -8,9 +8,20 @@ import secrets
 from flask import Flask, Response, current_app, g, request
 from werkzeug.routing import BaseConverter
 
-from leaderboard.api import admin, boards, documents, friends, health, metrics, players, standings, submissions
+from leaderboard.api import (
+    admin,
+    boards,
+    documents,
+    friends,
+    health,
+    identities,
+    metrics,
+    players,
+    standings,
+    submissions,
+)
 from leaderboard.api.cors import allow_origins
-from leaderboard.api.fields import BOARD_ID, PLAYER_ID, RESERVED_PLAYERS
+from leaderboard.api.fields import BOARD_ID, PLAYER_ID, PROVIDER, RESERVED_PLAYERS, SUBJECT
 from leaderboard.api.problems import register_error_handlers
 from leaderboard.settings import Settings
 
@@ -27,8 +38,18 @@ class PlayerConverter(BaseConverter):
     regex = rf"(?!(?:{'|'.join(sorted(RESERVED_PLAYERS - {'me'}))})\Z){PLAYER_ID.pattern}"
 
 
+class ProviderConverter(BaseConverter):
+    regex = PROVIDER.pattern
+
+
+class SubjectConverter(BaseConverter):
+    regex = SUBJECT.pattern
+
+
 def register_api(app: Flask, settings: Settings) -> None:
-    app.url_map.converters.update(board=BoardConverter, player=PlayerConverter)
+    app.url_map.converters.update(
+        board=BoardConverter, player=PlayerConverter, provider=ProviderConverter, subject=SubjectConverter
+    )
     # Redirecting `//v1` would answer HTML, and nobody should rely on it.
     app.url_map.merge_slashes = False
     register_error_handlers(app)
@@ -36,7 +57,7 @@ def register_api(app: Flask, settings: Settings) -> None:
     app.before_request(_confirm_claim)
     app.after_request(_show_request_name)
     allow_origins(app, settings.cors_origins)
-    for module in (health, metrics, boards, submissions, standings, players, friends, admin, documents):
+    for module in (health, metrics, boards, submissions, standings, players, identities, friends, admin, documents):
         app.register_blueprint(module.blueprint)
 
 

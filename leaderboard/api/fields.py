@@ -16,6 +16,9 @@ from leaderboard.names import FAULTS, NameFaultError, to_display_name
 
 BOARD_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PLAYER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~@|-]{0,63}")
+PROVIDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+#: Printable ASCII, as OpenID Connect has it, but it is a part of a path: `/`, `.` and `..` mean something else there.
+SUBJECT = re.compile(r"[!-,\-0-~][!-.0-~]{0,254}")
 RESERVED_PLAYERS = frozenset({"me", "current", "batch"})
 
 #: RFC 3339, with a zone.

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from leaderboard.api.fields import (
+    SUBJECT,
     BoardId,
     DisplayName,
     Instant,
@@ -115,6 +116,16 @@ class ProfileSchema(OwnProfileSchema):
         values=fields.String(validate=validate.Length(1, 64)),
         validate=validate.Length(max=16),
         allow_none=True,
+    )
+
+
+class IdentitySchema(Schema):
+    subject = fields.String(
+        required=True,
+        validate=Pattern(SUBJECT.pattern, "not 1 to 255 printable ASCII characters, without a slash or a dot at first"),
+        metadata={
+            "description": "Who it is there: 1 to 255 printable ASCII characters, no slash, and no dot at first."
+        },
     )
 
 
