@@ -91,6 +91,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "player_not_found": (404, "There is no such player."),
     "entry_not_found": (404, "The player has no entry in these standings."),
     "period_not_found": (404, "The board has no such period."),
+    "identity_not_found": (404, "No player has this identity."),
     "key_not_found": (404, "There is no such key."),
     "method_not_allowed": (405, "This path does not take this method."),
     # 409: right in form, but not as things stand
@@ -104,6 +105,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "no_season": (409, "The board has no season to reset."),
     "key_ended": (409, "The key was revoked, or has expired."),
     "last_admin_key": (409, "Without this key nobody could make keys any more: make another admin key first."),
+    "identity_taken": (409, "Another player has this identity; take it from that one first."),
     "friends_limit": (409, "A player has reached the limit of friends, invitations and blocks."),
     # 410
     "player_erased": (410, "The player was erased; the id may be used again 30 days after that."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaderboard.archive.database import Archive
+from leaderboard.blocklist import NameBlocklist
 from leaderboard.boards import BoardCache
 from leaderboard.claim import Claim
 from leaderboard.clock import Clock, TellsTime
@@ -24,6 +25,7 @@ class Installation:
     credentials: Credentials
     archive: Archive
     claim: Claim
+    blocklist: NameBlocklist
 
     def close(self) -> None:
         self.store.close()
@@ -31,11 +33,15 @@ class Installation:
 
 
 def open_installation(settings: Settings, clock: TellsTime | None = None) -> Installation:
-    """Connects lazily: a store or an archive that is away does not keep a process from starting."""
+    """Connects lazily: a store or an archive that is away does not keep a process from starting.
+
+    Raises SettingError for a name blocklist that cannot be read.
+    """
+    blocklist = NameBlocklist(settings.name_blocklist)
     store, keys = connect_store(settings), Keys(settings.namespace)
     clock = clock or Clock(store)
     boards, credentials = BoardCache(store, keys), Credentials(store, keys, clock, settings)
     archive = Archive(settings)
     return Installation(
-        settings, store, keys, clock, boards, credentials, archive, Claim(store, keys, archive, settings)
+        settings, store, keys, clock, boards, credentials, archive, Claim(store, keys, archive, settings), blocklist
     )

@@ -35,12 +35,16 @@ board says ``keep_days``; the running season, ``all`` and seasons without ``keep
 
 Permanent, about players
     ``lb:{0}:player:<player>``    hash: created_at, display_name, avatar_url, country, platform, attributes (JSON),
-                                  device (digest), submissions, state, and ``s:<digest>`` → expires_ms for each session.
+                                  device (digest), identities (JSON: provider → subject), submissions, state,
+                                  ``s:<digest>`` → expires_ms for each session, ``c:<provider>`` → ``nonce;subject`` of
+                                  an identity whose key is still to be taken or dropped (store/lua/identities.lua).
                                   An erased player leaves only state, for 30 days
     ``lb:{0}:names``              hash: player → its public profile (JSON), once more, so that a page is one call
     ``lb:{0}:friends:<player>``   hash: other → ``state;at_ms;who`` (store/lua/friends.lua)
     ``lb:{0}:blockers:<player>``  set: who blocks it, so that an erasure finds them
     ``lb:device:<digest>``        string: the player that signs in with this device id; in a slot of its own
+    ``lb:identity:<digest>``      string: ``player;nonce``, who has this account elsewhere, if that player's hash says
+                                  so too; in a slot of its own
 
 Short-lived, about the installation
     ``lb:{0}:worker``                 string: what the worker last said of itself (leaderboard/worker/report.py); 20 s
@@ -61,6 +65,7 @@ Short-lived, about players
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import NamedTuple
 
 #: The hash tag of each partition. There is one partition so far.
@@ -121,6 +126,9 @@ class Keys:
 
     def device(self, digest: str) -> str:
         return f"{self.namespace}:device:{digest}"
+
+    def identity(self, provider: str, subject: str) -> str:
+        return f"{self.namespace}:identity:{sha256(f'{provider}:{subject}'.encode()).hexdigest()}"
 
     def import_progress(self, digest: str) -> str:
         return f"{self._home}import:{digest}"

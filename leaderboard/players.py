@@ -35,31 +35,36 @@ class Profile:
     platform: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
     submissions: int = 0
+    #: provider → subject, see `leaderboard.identities`.
+    identities: dict[str, str] = field(default_factory=dict)
 
 
 def get_profile(lb: Installation, player: str) -> Profile:
     """Raises player_not_found, player_erased."""
-    values = lb.store.read(("HMGET", lb.keys.player(player), "state", "created_at", "submissions", *FIELDS))[0]
+    names = ("state", "created_at", "submissions", *FIELDS, "identities")
+    values = lb.store.read(("HMGET", lb.keys.player(player), *names))[0]
     state, created_at, submissions, *fields = [value.decode() if value is not None else None for value in values]
     if state is not None:
         raise Problem("player_erased")
     if created_at is None:
         raise Problem("player_not_found")
-    display_name, avatar_url, country, platform, attributes = fields
+    display_name, avatar_url, country, platform, attributes, identities = fields
     return Profile(
         PlayerName(player, display_name, avatar_url, country),
         int(created_at),
         platform,
         orjson.loads(attributes) if attributes else {},
         int(submissions or 0),
+        orjson.loads(identities) if identities else {},
     )
 
 
 def write_profile(lb: Installation, player: str, changes: dict[str, Any], *, create: bool) -> bool:
     """Change the given fields, None removing one; with `create`, make a player that is missing.
 
-    Returns whether it was created. Raises player_not_found, player_erased.
+    Returns whether it was created. Raises player_not_found, player_erased, 422 for a name that the game does not allow.
     """
+    lb.blocklist.check(changes.get("display_name"))
     pairs: list[str | bytes] = []
     for name, value in changes.items():
         packed = orjson.dumps(value) if isinstance(value, dict) else value
@@ -78,7 +83,7 @@ def write_profile(lb: Installation, player: str, changes: dict[str, Any], *, cre
 
 
 def erase_player(lb: Installation, player: str, act: Act | None) -> None:
-    """Remove a player from every standings, its profile, sessions, friendships and idempotency keys.
+    """Remove a player from every standings, its profile, sessions, identities, friendships and idempotency keys.
 
     In settled standings a nameless entry stays in its place, so that nobody else's rank changes. The journal and the
     archive follow within the archive's lag. `act` is None for the player itself; that an admin or a server
@@ -101,6 +106,7 @@ def erase_player(lb: Installation, player: str, act: Act | None) -> None:
     _part_from_friends(lb, player)
     if reply[1]:
         lb.store.call("drop_device", [lb.keys.device(reply[1].decode())], [player])
+    _free_identities(lb, player)
     now = lb.clock.now_ms()
     lb.store.change(
         "finish_erasure",
@@ -128,6 +134,20 @@ def _remove_at(lb: Installation, snapshot: Snapshot, period_ids: list[str], play
         chosen = [period_id for period_id in period_ids if (period_id in settled) is nameless]
         if chosen:
             remove_from(lb, snapshot, chosen, player, nameless=nameless)
+
+
+def _free_identities(lb: Installation, player: str) -> None:
+    """Those that the player has, and those that a call was linking or freeing when it was cut off."""
+    flat = lb.store.read(("HGETALL", lb.keys.player(player)))[0]
+    fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    linked = orjson.loads(fields["identities"]) if "identities" in fields else {}
+    announced = [(name[2:], at.partition(";")[2]) for name, at in fields.items() if name.startswith("c:")]
+    for provider, subject in (*linked.items(), *announced):
+        key = lb.keys.identity(provider, subject)
+        held = (lb.store.read(("GET", key))[0] or b"").decode()
+        # Nothing is linked to a player that is being erased, so what is read here is the last word.
+        if held.partition(";")[0] == player:
+            lb.store.call("drop_identity", [key], [held])
 
 
 def _part_from_friends(lb: Installation, player: str) -> None:

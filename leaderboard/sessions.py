@@ -34,12 +34,15 @@ class SignedIn:
 def sign_in(lb: Installation, device_id: str, display_name: str | None) -> SignedIn:
     """Sign a device's player in, making one for a device seen for the first time.
 
-    `display_name` is for a new player; an existing one keeps its own. Raises player_erased while an erasure runs.
+    `display_name` is for a new player; an existing one keeps its own. Raises player_erased while an erasure runs, and
+    422 for a name that the game does not allow, but not of those who have been here: they sign in all the same.
     """
     digest = sha256(device_id.encode()).hexdigest()
     known, waiting = lb.store.read(("GET", lb.keys.device(digest)), ("XLEN", lb.keys.journal))
     if known is not None:
-        return _open(lb, known.decode(), digest, display_name)
+        allowed = display_name is None or not lb.blocklist.refuses(display_name)
+        return _open(lb, known.decode(), digest, display_name if allowed else None)
+    lb.blocklist.check(display_name)
     if waiting >= lb.settings.journal_records_most:
         # The profile will be refused; a device without one would stay behind.
         raise journal_full()

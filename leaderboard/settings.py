@@ -82,6 +82,8 @@ class Settings:
     wrong_keys_per_minute: int = 300
     #: Addresses and networks whose X-Forwarded-For is believed, and `unix` for peers on a Unix socket.
     trusted_proxies: tuple[str, ...] = ()
+    #: A file of words that no display name may have in it (leaderboard/blocklist.py).
+    name_blocklist: Path | None = None
 
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
@@ -132,6 +134,7 @@ def load_settings() -> Settings:
             anonymous_reads_per_minute=env.int("ANONYMOUS_READS_PER_MINUTE", default.anonymous_reads_per_minute),
             wrong_keys_per_minute=env.int("WRONG_KEYS_PER_MINUTE", default.wrong_keys_per_minute),
             trusted_proxies=tuple(name for name in map(str.strip, env.list("TRUSTED_PROXIES", [])) if name),
+            name_blocklist=Path(named) if (named := env.str("NAME_BLOCKLIST", "")) else None,
         )
     except ValueError as error:
         raise SettingError(str(error)) from error

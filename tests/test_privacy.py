@@ -18,6 +18,7 @@ from tests.conftest import SetClock
 
 #: Long and odd enough not to be anywhere by chance.
 ALICE = "alice-of-the-erased"
+SUBJECT = "steam-knows-her-by-this"
 DEVICE = "a-device-of-alice-0123456789abcdef"
 
 
@@ -67,6 +68,7 @@ def fill(api: Client) -> str:
     api.define("main", periods=[{"kind": "season"}, {"kind": "weekly"}, {"kind": "alltime"}], ties="dense")
     for player in (ALICE, "bob", "carol"):
         api.server.put(f"/v1/players/{player}", {"display_name": f"{player}, by name"}, expect=201)
+    api.server.put(f"/v1/players/{ALICE}/identities/steam", {"subject": SUBJECT}, expect=201)
     alice, bob, carol = api.player(ALICE), api.player("bob"), api.player("carol")
     alice.put("/v1/players/me/friends/bob")
     bob.put(f"/v1/players/me/friends/{ALICE}")
@@ -86,6 +88,7 @@ def test_a_player_gets_everything_stored_about_it(api: Client, drain: Drain, clo
     data = alice.get("/v1/players/me/export")
     assert data["player"]["display_name"] == f"{ALICE}, by name"
     assert data["player"]["submissions"] == 2
+    assert data["player"]["identities"] == [{"provider": "steam", "subject": SUBJECT}]
     assert len(data["sessions"]) == 2
     assert data["device_hash"] is None
     assert [(friend["player"], friend["state"], friend["by"]) for friend in data["friends"]] == [
@@ -143,13 +146,14 @@ def test_after_an_erasure_nothing_is_left(
     left = {
         text
         for text in (*stored(raw), *archived(lb))
-        if any(secret.encode() in text for secret in (ALICE, by_device, "by name, of", DEVICE))
+        if any(secret.encode() in text for secret in (ALICE, by_device, "by name, of", DEVICE, SUBJECT))
     }
     # The marks that refuse the ids for 30 days, in the store and in the archive.
     assert left == {
         *(f"lb:{{0}}:player:{player}".encode() for player in (ALICE, by_device)), ALICE.encode(), by_device.encode(),
     }  # fmt: skip
     assert raw.hgetall(f"lb:{{0}}:player:{ALICE}") == {b"state": b"erased"}
+    assert not list(raw.scan_iter("lb:identity:*"))
     assert raw.xlen("lb:{0}:journal") == 0
 
 

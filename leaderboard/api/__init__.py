@@ -15,6 +15,7 @@ from leaderboard.api import (
     documents,
     friends,
     health,
+    identities,
     keys,
     metrics,
     players,
@@ -23,7 +24,7 @@ from leaderboard.api import (
 )
 from leaderboard.api.address_limits import limit_addresses
 from leaderboard.api.cors import allow_origins
-from leaderboard.api.fields import BOARD_ID, PLAYER_ID, RESERVED_PLAYERS
+from leaderboard.api.fields import BOARD_ID, PLAYER_ID, PROVIDER, RESERVED_PLAYERS, SUBJECT
 from leaderboard.api.problems import register_error_handlers
 from leaderboard.settings import Settings
 
@@ -40,8 +41,18 @@ class PlayerConverter(BaseConverter):
     regex = rf"(?!(?:{'|'.join(sorted(RESERVED_PLAYERS - {'me'}))})\Z){PLAYER_ID.pattern}"
 
 
+class ProviderConverter(BaseConverter):
+    regex = PROVIDER.pattern
+
+
+class SubjectConverter(BaseConverter):
+    regex = SUBJECT.pattern
+
+
 def register_api(app: Flask, settings: Settings) -> None:
-    app.url_map.converters.update(board=BoardConverter, player=PlayerConverter)
+    app.url_map.converters.update(
+        board=BoardConverter, player=PlayerConverter, provider=ProviderConverter, subject=SubjectConverter
+    )
     # Redirecting `//v1` would answer HTML, and nobody should rely on it.
     app.url_map.merge_slashes = False
     register_error_handlers(app)
@@ -49,7 +60,20 @@ def register_api(app: Flask, settings: Settings) -> None:
     app.before_request(_confirm_claim)
     app.after_request(_show_request_name)
     allow_origins(app, settings.cors_origins)
-    for module in (health, metrics, boards, submissions, standings, players, friends, admin, keys, audit, documents):
+    for module in (
+        health,
+        metrics,
+        boards,
+        submissions,
+        standings,
+        players,
+        identities,
+        friends,
+        admin,
+        keys,
+        audit,
+        documents,
+    ):
         app.register_blueprint(module.blueprint)
     limit_addresses(app)
 

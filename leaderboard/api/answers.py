@@ -54,11 +54,19 @@ class PlayerAnswer(Answer):
     country = fields.String(required=True, allow_none=True)
 
 
+class IdentityAnswer(Answer):
+    """An account elsewhere."""
+
+    provider = fields.String(required=True)
+    subject = fields.String(required=True)
+
+
 class ProfileAnswer(PlayerAnswer):
     """The public profile; what follows `country` is for the player itself and for servers."""
 
     platform = fields.String(allow_none=True)
     attributes = fields.Dict(keys=fields.String(), values=fields.String())
+    identities = fields.List(fields.Nested(IdentityAnswer))
     submissions = fields.Integer()
     created_at = fields.String(metadata={"format": "date-time"})
 

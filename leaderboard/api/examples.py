@@ -48,6 +48,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "SignInInput": {"device_id": "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d", "display_name": "Alice"},
     "ProfileInput": {"display_name": "Alice", "country": "de", "attributes": {"clan": "owls"}},
+    "IdentityInput": {"subject": "76561197960287930"},
     "LinkInput": {"players": ["bob", "carol"]},
     "LookupInput": {"players": ["alice", "bob"]},
     "ResetInput": {"season": "s3"},

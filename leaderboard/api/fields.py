@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -13,9 +12,13 @@ from marshmallow import ValidationError, fields, validate
 
 from leaderboard import periods
 from leaderboard.api.json_body import dump_json
+from leaderboard.names import FAULTS, NameFaultError, to_display_name
 
 BOARD_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PLAYER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~@|-]{0,63}")
+PROVIDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+#: Printable ASCII, as OpenID Connect has it, but it is a part of a path: `/`, `.` and `..` mean something else there.
+SUBJECT = re.compile(r"[!-,\-0-~][!-.0-~]{0,254}")
 RESERVED_PLAYERS = frozenset({"me", "current", "batch"})
 
 #: RFC 3339, with a zone.
@@ -125,28 +128,18 @@ class Metadata(fields.Field[bytes]):
         return packed
 
 
-_JOINERS = "\u200c\u200d"
-#: Letters by their category, and blank.
-_FILLERS = "\u115f\u1160\u3164\uffa0"
-
-
 class DisplayName(fields.String):
-    """1 to 40 characters, some of them visible; no control characters, nor such as turn the text around or hide it."""
+    """See `leaderboard.names`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        description = "1 to 40 characters as people count them; kept as NFKC. Nothing invisible but what shapes emoji."
+        super().__init__(metadata={"description": description} | kwargs.pop("metadata", {}), **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        name = unicodedata.normalize("NFC", super()._deserialize(value, attr, data, **kwargs).strip())
-        if not 1 <= len(name) <= 40:
-            raise ValidationError("1 to 40 characters")
-        # Joiners shape emoji and some scripts; every other format character only serves to deceive.
-        if any(_is_hidden(character) and character not in _JOINERS for character in name):
-            raise ValidationError("no control or invisible characters")
-        if all(unicodedata.category(character)[0] in "MZC" for character in name):
-            raise ValidationError("nothing to be seen")
-        return name
-
-
-def _is_hidden(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") or character in _FILLERS
+        try:
+            return to_display_name(super()._deserialize(value, attr, data, **kwargs))
+        except NameFaultError as fault:
+            raise ValidationError(FAULTS[fault.code]) from fault
 
 
 @lru_cache(8192)

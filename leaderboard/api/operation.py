@@ -14,6 +14,7 @@ from flask import Response, current_app, g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from leaderboard import names
 from leaderboard.api.address_limits import check_key
 from leaderboard.api.json_body import dump_json, parse_json
 from leaderboard.audit import Act
@@ -284,4 +285,4 @@ _CODES = {
     "Missing data for required field.": ("required", "this is required"),
     "Unknown field.": ("unknown_field", "this call has no such field"),
     "Field may not be null.": ("not_null", "this may not be null"),
-}
+} | {detail: (code, detail) for code, detail in names.FAULTS.items()}

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from leaderboard.api.fields import (
+    SUBJECT,
     BoardId,
     DisplayName,
     Instant,
@@ -87,7 +88,9 @@ class SignInSchema(Schema):
         validate=Pattern(r"[\x21-\x7e]{22,256}", "22 to 256 printable characters: at least 128 random bits"),
         metadata={"description": "A secret of at least 128 random bits that the device keeps."},
     )
-    display_name = DisplayName(metadata={"description": "For a player that is new."})
+    display_name = DisplayName(
+        metadata={"description": "For a player that is new: 1 to 40 characters as people count them; kept as NFKC."}
+    )
 
 
 def _check_url(value: str) -> None:
@@ -114,6 +117,16 @@ class ProfileSchema(OwnProfileSchema):
         values=fields.String(validate=validate.Length(1, 64)),
         validate=validate.Length(max=16),
         allow_none=True,
+    )
+
+
+class IdentitySchema(Schema):
+    subject = fields.String(
+        required=True,
+        validate=Pattern(SUBJECT.pattern, "not 1 to 255 printable ASCII characters, without a slash or a dot at first"),
+        metadata={
+            "description": "Who it is there: 1 to 255 printable ASCII characters, no slash, and no dot at first."
+        },
     )
 
 

@@ -192,6 +192,9 @@ def show_profile(profile: Profile, *, private: bool) -> dict[str, Any]:
         shown |= {
             "platform": profile.platform,
             "attributes": profile.attributes,
+            "identities": [
+                {"provider": provider, "subject": subject} for provider, subject in sorted(profile.identities.items())
+            ],
             "submissions": profile.submissions,
             "created_at": show_instant(profile.created_ms),
         }

@@ -22,8 +22,8 @@ About boards
 
 About players
     ``lb_players``        player → created_ms, display_name, avatar_url, country, platform, attributes (JSON), device
-                          (digest), each or NULL; submissions; state (``erasing``, ``erased`` or NULL),
-                          erased_until_ms (or NULL)
+                          (digest), identities (JSON: provider → subject), each or NULL; submissions; state
+                          (``erasing``, ``erased`` or NULL), erased_until_ms (or NULL)
     ``lb_sessions``       player, session (``s:<digest>``) → expires_ms
     ``lb_friends``        player, other → side (``state;at_ms;who``, see store/lua/friends.lua); also found by other
     ``lb_keys``           key id → record (JSON)
@@ -129,6 +129,7 @@ class Tables:
             Column("submissions", BigInteger, nullable=False, server_default="0"),
             Column("state", Text),
             Column("erased_until_ms", BigInteger),
+            Column("identities", Text),
         )
         self.sessions = found_by_text("sessions", _id("player"), _id("session"), _required("expires_ms", BigInteger))
         self.friends = found_by_text("friends", _id("player"), _id("other"), _required("side", Text))

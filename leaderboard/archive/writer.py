@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 #: Which columns a player's fields go to; those that the archive does not keep are not there.
-_PLAYER_FIELDS = ("display_name", "avatar_url", "country", "platform", "attributes", "device")
+_PLAYER_FIELDS = ("display_name", "avatar_url", "country", "platform", "attributes", "device", "identities")
 
 
 def forget_player(audit: Table, condition: ColumnElement[bool]) -> Update:

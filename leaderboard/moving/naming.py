@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from marshmallow import ValidationError
-
-from leaderboard.api.fields import DisplayName
 from leaderboard.entries import STAND_IN
 from leaderboard.moving.items import Item
+from leaderboard.names import NameFaultError, to_display_name
 from leaderboard.store.client import FunctionCall
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
-
-_NAME = DisplayName()
 
 
 def take_names(lb: Installation, items: Sequence[Item]) -> tuple[int, int]:
@@ -28,9 +24,14 @@ def take_names(lb: Installation, items: Sequence[Item]) -> tuple[int, int]:
     for item in items:
         if item.score.display_name is not None and STAND_IN not in item.player:
             try:
-                given[item.player] = _NAME.deserialize(item.score.display_name)
-            except ValidationError:
+                name = to_display_name(item.score.display_name)
+            except NameFaultError:
                 bad.add(item.player)
+                continue
+            if lb.blocklist.refuses(name):
+                bad.add(item.player)
+            else:
+                given[item.player] = name
     if not given:
         return 0, len(bad)
     known = lb.store.read(*(("HMGET", lb.keys.player(player), "state", "display_name") for player in given))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 AT_ONCE = 5_000
 
 _PUBLIC = ("display_name", "avatar_url", "country")
-_PROFILE = (*_PUBLIC, "platform", "attributes", "device")
+_PROFILE = (*_PUBLIC, "platform", "attributes", "device", "identities")
 
 #: One idempotency record (store/lua/replay.lua).
 _REPLAY_WIDTH = 28
@@ -115,6 +115,9 @@ def _players(lb: Installation, rows: Sequence[Any]) -> list[Command]:
             commands.append(("HSET", lb.keys.names, row.player, orjson.dumps(public)))
         if row.device is not None:
             commands.append(("SET", lb.keys.device(row.device), row.player))
+        for provider, subject in orjson.loads(row.identities or "{}").items():
+            # The nonce tells announcements apart, and there are none yet.
+            commands.append(("SET", lb.keys.identity(provider, subject), f"{row.player};-"))
     return commands
 
 

@@ -25,7 +25,7 @@ AT_ONCE = 2_000
 #: Boards in one share, each with all its seasons and standings; and players with all their friends.
 BOARDS_AT_ONCE = FRIENDS_AT_ONCE = 200
 
-_PROFILE = ("display_name", "avatar_url", "country", "platform", "attributes", "device")
+_PROFILE = ("display_name", "avatar_url", "country", "platform", "attributes", "device", "identities")
 
 
 @dataclass(frozen=True, slots=True)

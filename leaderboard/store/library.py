@@ -14,7 +14,7 @@ from importlib import resources
 #: Each file may use what the files before it define.
 FILES = (
     "prelude", "journal", "order", "entry", "gate", "rate", "replay", "submit", "standings", "board", "player",
-    "friends", "import", "installation",
+    "identities", "friends", "import", "installation",
 )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from flask import Flask
 
 from tests.calls import STANDINGS, SUBMISSIONS, issue_key, refused, unchanged
 from tests.client import Client
+from tests.conftest import SetClock
+from tests.oracle import show_instant
 
 
 @pytest.fixture
@@ -39,6 +41,10 @@ def board(api: Client) -> Client:
         ("PUT", "/v1/players/bob/blocks/alice", None),
         ("DELETE", "/v1/players/bob/blocks/alice", None),
         ("GET", "/v1/boards/main/standings/bob/friends", None),
+        ("PUT", "/v1/players/alice/identities/steam", {"subject": "1"}),
+        ("PUT", "/v1/players/bob/identities/steam", {"subject": "1"}),
+        ("DELETE", "/v1/players/alice/identities/steam", None),
+        ("GET", "/v1/identities/steam/1", None),
         ("POST", "/v1/submissions/batch", {"submissions": [{"board": "main", "player": "alice", "score": 1}]}),
     ],
 )
@@ -106,7 +112,6 @@ def test_a_player_names_itself_or_nobody(board: Client) -> None:
 
 def test_what_is_private_of_a_profile_is_for_the_player_and_for_servers(board: Client) -> None:
     board.server.put("/v1/players/alice", {"platform": "ps5", "attributes": {"a": "b"}, "display_name": "Ada"})
-    private = {"platform", "attributes", "submissions", "created_at"}
     _, reader = issue_key(board, "read")
     for caller, sees in (
         (board, False), (board.player("bob"), False), (board.player("alice"), True), (board.server, True),
@@ -114,10 +119,76 @@ def test_what_is_private_of_a_profile_is_for_the_player_and_for_servers(board: C
     ):  # fmt: skip
         profile = caller.get("/v1/players/alice")
         assert profile["display_name"] == "Ada"
-        assert bool(private & set(profile)) is sees
+        assert bool(PRIVATE & set(profile)) is sees
 
 
-VALUES = {"board": "main", "player": "alice", "other": "bob", "key_id": "0123456789ab", "season": "s1"}
+VALUES = {
+    "board": "main", "player": "alice", "other": "bob", "key_id": "0123456789ab", "season": "s1", "provider": "steam",
+    "subject": "subject-of-alice",
+}  # fmt: skip
+
+PRIVATE = {"platform", "attributes", "identities", "submissions", "created_at", "device_hash"}
+
+
+def readable_routes(app: Flask) -> list[str]:
+    """Every path that answers GET, about alice, about bob, and about whoever asks."""
+    rules = [rule.rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
+    return sorted(
+        {
+            re.sub(r"<(?:[^:>]+:)?([^>]+)>", lambda match: values[match[1]], rule)  # noqa: B023  called at once
+            for player in ("alice", "bob", "me")
+            for values in [VALUES | {"player": player}]
+            for rule in rules
+        }
+    )
+
+
+def members(data: Any) -> set[str]:
+    """The names of all members, however deep."""
+    if isinstance(data, list):
+        return {name for item in data for name in members(item)}
+    return {*data, *(name for item in data.values() for name in members(item))} if isinstance(data, dict) else set()
+
+
+def test_nothing_that_is_read_shows_what_is_private_of_another_player(
+    api: Client, app: Flask, raw: redis.Redis, clock: SetClock
+) -> None:
+    api.define(periods=[{"kind": "season"}, {"kind": "weekly"}, {"kind": "alltime"}])
+    device = {"device_id": "a-device-of-alice-0123456789abcdef"}
+    of_device = api.post("/v1/sessions", device, expect=201)["player"]["id"]
+    digest = (raw.hget(f"lb:{{0}}:player:{of_device}", "device") or b"").decode()
+    profile = {"display_name": "Ada", "platform": "platform-of-alice", "attributes": {"clan": "clan-of-alice"}}
+    clock.pass_ms(77)
+    created_at = show_instant(clock.now_ms())
+    api.server.put("/v1/players/alice", profile, expect=201)
+    api.server.put("/v1/players/alice/identities/steam", {"subject": VALUES["subject"]}, expect=201)
+    clock.pass_ms(1234)
+    secrets = ("platform-of-alice", "clan-of-alice", VALUES["subject"], created_at, digest, device["device_id"])
+    for player, score in (("alice", 5), ("bob", 4), (of_device, 3)):
+        api.submit(player, score)
+    api.server.put("/v1/players/bob/friends", {"players": ["alice", of_device]})
+    _, reader = issue_key(api, "read")
+    seen = set()
+    for path in [*readable_routes(app), f"/v1/players/{of_device}", "/v1/boards/main/standings?around_score=4"]:
+        # The documents are about members of these names.
+        is_document = path in ("/openapi.json", "/docs", "/docs/errors")
+        for name, caller in (("anyone", api), ("bob", api.player("bob")), ("read", reader)):
+            answer = caller.call("GET", path)
+            assert not [secret for secret in secrets if secret in answer.text], (name, path)
+            is_bobs = name == "bob" and ("/bob" in path or "/me" in path)
+            if answer.is_json and not is_bobs and not is_document:
+                assert not PRIVATE & members(answer.get_json()), (name, path)
+            if answer.status_code == 200:
+                seen |= {(name, path)}
+    lookup = api.post("/v1/boards/main/lookup", {"players": ["alice", of_device]})
+    assert not PRIVATE & members(lookup)
+    # What was looked at did show her, and to whom it may be shown it is.
+    assert {("anyone", "/v1/players/alice"), ("bob", "/v1/boards/main/standings/me/friends")} <= seen
+    assert {("anyone", "/v1/players/alice/entries"), ("read", "/v1/boards/main/standings/alice/around")} <= seen
+    for path in ("/v1/players/alice", f"/v1/identities/steam/{VALUES['subject']}"):
+        shown = api.server.get(path)
+        assert PRIVATE - {"device_hash"} <= set(shown)
+        assert shown["created_at"] == created_at
 
 
 def admin_routes(app: Flask) -> list[tuple[str, str]]:

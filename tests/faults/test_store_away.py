@@ -217,6 +217,7 @@ def test_a_store_that_refuses_to_write_changes_nothing_and_answers_reads(
             (own_api.admin, "PUT", "/v1/admin/boards/third", {}),
             (own_api.admin, "POST", "/v1/admin/boards/main/reset", {"season": "s1"}),
             (own_api.server, "PUT", "/v1/players/alice/friends/bob", None),
+            (own_api.server, "PUT", "/v1/players/alice/identities/steam", {"subject": "1"}),
         ):
             assert unavailable(caller.call(method, path, body, {"Idempotency-Key": "k"})), (method, path)
         assert own_api.table() == [(1, "bob", 20), (2, "alice", 10)]
@@ -257,7 +258,10 @@ def test_at_maxmemory_entries_and_players_can_still_be_removed(
     device = own_api.post("/v1/sessions", {"device_id": "d" * 32}, expect=201)
     phone = Client(own_api.http, device["token"])
     phone.post(SUBMISSIONS, {"score": 7})
+    for player in ("bob", "carol"):
+        own_api.server.put(f"/v1/players/{player}/identities/steam", {"subject": player}, expect=201)
     with full(own_raw):
+        own_api.server.delete("/v1/players/bob/identities/steam")
         own_api.admin.delete("/v1/admin/boards/main/entries/bob?reason=cheat")
         assert [player for _, player, _ in own_api.table()] == ["alice", device["player"]["id"], "carol"]
         own_api.server.delete("/v1/players/carol")
@@ -265,6 +269,7 @@ def test_at_maxmemory_entries_and_players_can_still_be_removed(
         phone.delete("/v1/players/me")
         assert own_api.table() == []
     assert not own_raw.keys("lb:device:*")
+    assert not own_raw.keys("lb:identity:*")
 
 
 def test_a_player_who_signed_in_days_ago_can_delete_itself_at_maxmemory(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import redis
@@ -82,6 +83,9 @@ def lasting(keys: dict[str, Kept], now_ms: int, namespace: str = "lb") -> dict[s
         elif name == "store":
             # The rest says how far the archive is, and that is another journal now.
             kept[key] = Kept({field: value.get(field) for field in (b"schema", b"partitions")}, expires_ms)
+        elif name.startswith(f"{namespace}:identity:"):
+            # What follows the player is of the call that took it.
+            kept[key] = Kept(value.partition(b";")[0], expires_ms)
         elif name.startswith("player:"):
             fields = {field: at for field, at in value.items() if not field.startswith(b"s:") or int(at) > now_ms}
             kept[key] = Kept(fields, expires_ms)
@@ -253,6 +257,15 @@ def assert_archive_is_store(archive: Archive, raw: redis.Redis) -> None:
     }
     signed_in = {row.device: row.player for row in every_row(archive, tables.players) if row.device}
     assert_same("devices", signed_in, devices)
+    identities = {
+        key: one.value.partition(b";")[0].decode() for key, one in keys.items() if key.startswith("lb:identity:")
+    }
+    linked = {
+        f"lb:identity:{sha256(f'{provider}:{subject}'.encode()).hexdigest()}": row.player
+        for row in every_row(archive, tables.players)
+        for provider, subject in json.loads(row.identities or "{}").items()
+    }
+    assert_same("identities", linked, identities)
 
     boards = {
         key.removeprefix(f"{home}gate:"): {name.decode(): value.decode() for name, value in one.value.items()}
@@ -286,6 +299,7 @@ def _player(row: Row[Any]) -> dict[str, str]:
         "platform": row.platform,
         "attributes": row.attributes,
         "device": row.device,
+        "identities": row.identities,
         "submissions": row.submissions or None,
         "state": row.state,
         "until": row.erased_until_ms,

@@ -94,6 +94,7 @@ class Mixture:
             self.clock.pass_ms(DAY_MS)
         self._sign_in()
         self._befriend()
+        self._link()
         self._name()
         self._submit_with_keys()
         self._moderate()
@@ -156,6 +157,14 @@ class Mixture:
         d.put("/v1/players/me/blocks/player-20", expect=204)
         b.put(f"/v1/players/me/friends/{PLAYERS[23]}")
         b.delete(f"/v1/players/me/friends/{PLAYERS[23]}")
+
+    def _link(self) -> None:
+        for i, player in enumerate(PLAYERS[20:32]):
+            for provider in ("steam", "apple", "7")[: 1 + i % 3]:
+                path = f"/v1/players/{player}/identities/{provider}"
+                self.api.server.put(path, {"subject": f'{i}|a"\\b'}, expect=201)
+        self.api.server.put(f"/v1/players/{PLAYERS[21]}/identities/apple", {"subject": "another"}, expect=201)
+        self.api.server.delete(f"/v1/players/{PLAYERS[24]}/identities/steam")
 
     def _name(self) -> None:
         for i, player in enumerate(PLAYERS):

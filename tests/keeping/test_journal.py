@@ -65,6 +65,10 @@ def everything(api: Client, clock: SetClock) -> None:
     api.define(periods=[season, {"kind": "weekly", "settle_delay_s": 0}], late_s=0)
     api.server.put("/v1/players/alice/friends", {"players": ["bob", "carol"]})
     api.server.put("/v1/players/alice/blocks/carol", expect=204)
+    for subject in ("1", "2"):
+        api.server.put("/v1/players/alice/identities/steam", {"subject": subject}, expect=201)
+    api.server.put("/v1/players/bob/identities/steam", {"subject": "3"}, expect=201)
+    api.server.delete("/v1/players/bob/identities/steam")
     signed_in = Client(api.http, api.post("/v1/sessions", DEVICE, expect=201)["token"])
     signed_in.delete("/v1/sessions/current")
     api.server.delete("/v1/players/dave")
@@ -172,6 +176,7 @@ def before(api: Client) -> Client:
     for player in ("alice", "bob", "carol", "dave"):
         api.submit(player, 5, key=f"{player}-first")
     api.server.put("/v1/players/alice/friends", {"players": ["bob"]})
+    api.server.put("/v1/players/alice/identities/steam", {"subject": "1"}, expect=201)
     api.server.put("/v1/players/bob/blocks/carol", expect=204)
     api.post("/v1/sessions", DEVICE, expect=201)
     return api
@@ -202,6 +207,8 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("PUT", "/v1/players/alice/friends", {"players": ["carol", "dave"]}),
     ("PUT", "/v1/players/alice/friends/carol", None),
     ("PUT", "/v1/players/alice/blocks/dave", None),
+    ("PUT", "/v1/players/alice/identities/steam", {"subject": "2"}),
+    ("PUT", "/v1/players/dave/identities/steam", {"subject": "9"}),
     ("PUT", "/v1/admin/boards/main", {"title": "Another"}),
     ("PUT", "/v1/admin/boards/new", {}),
     ("PUT", "/v1/admin/boards/main/entries/alice", {"score": 1, "reason": "replay checked"}),
@@ -272,6 +279,7 @@ def test_while_the_journal_is_full_what_takes_away_still_does_and_all_goes_on_on
     full.admin.delete("/v1/admin/boards/main/entries/alice?reason=cheated")
     full.server.delete("/v1/players/carol")
     full.server.delete("/v1/players/alice/friends/bob")
+    full.server.delete("/v1/players/alice/identities/steam")
     dave.delete("/v1/sessions/current")
     full.admin.delete("/v1/admin/boards/old")
     full.admin.put("/v1/admin/maintenance", {"reason": "the archive is away"})

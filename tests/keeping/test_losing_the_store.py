@@ -90,6 +90,7 @@ def test_the_mixture_holds_some_of_everything(mixture: Mixture, place: Place) ->
         "names", "friends", "blockers", "replay",
     }  # fmt: skip
     assert any(key.startswith("lb:device:") for key in keys)
+    assert any(key.startswith("lb:identity:") for key in keys)
     standings = [key for key in keys if ":order:" in key]
     assert {keys[key].expires_ms is None for key in standings} == {True, False}
     assert any(b"\x01" in member for key in standings for member, _ in keys[key].value), "nameless entries"

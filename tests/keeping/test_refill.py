@@ -112,6 +112,8 @@ def make_everything(api: Client, clock: SetClock) -> None:
     api.server.put("/v1/players/p1", {"display_name": "Åsa / 🚗", "country": "SE", "attributes": {"team": "red"}})
     api.server.put("/v1/players/p2", {"display_name": "Bo", "platform": "linux"})
     api.server.put("/v1/players/p1/friends", {"players": ["p2", "p3", "p4"]})
+    for player in ("p1", "p2"):
+        api.server.put(f"/v1/players/{player}/identities/steam", {"subject": player}, expect=201)
     api.player("p5").put("/v1/players/me/friends/p6")
     api.player("p7").put("/v1/players/me/blocks/p8", expect=204)
     api.player("p9").delete("/v1/sessions/current")

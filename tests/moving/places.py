@@ -77,6 +77,9 @@ class Place:
                 kept[name] = Kept({player: json.loads(text) for player, text in one.value.items()}, None)
             elif name == "store":
                 kept[name] = Kept({field: one.value[field] for field in (b"schema", b"partitions")}, None)
+            elif name.startswith("identity:"):
+                # What follows the player is of the call that took it.
+                kept[name] = Kept(one.value.partition(b";")[0], one.expires_ms)
             elif name.startswith("replay:"):
                 # Each record says itself how old it is; the key only has to outlive them.
                 assert one.expires_ms is not None

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from leaderboard.blocklist import NameBlocklist
 from leaderboard.moving.document import check, new_file
 from leaderboard.moving.export import Format, export_board
 from leaderboard.moving.foreign import SourceError
@@ -235,6 +236,19 @@ def test_names_are_taken_by_those_who_have_none(two_on_sqlite: list[Place], tmp_
     text = "player,score,period_id,display_name\ndave,1,all,\u202eevil\nerin,1,all,   \nfred,1,all, Fred \n"
     summary = take_text(there, tmp_path / "rows", text, "main")
     assert (summary.names, summary.bad_names) == (1, 2)
+
+
+def test_names_that_the_game_does_not_allow_are_left_behind(two_on_sqlite: list[Place], tmp_path: Path) -> None:
+    _, there = two_on_sqlite
+    there.api.define(periods=[{"kind": "alltime"}])
+    words = tmp_path / "words"
+    words.write_text("evil\n")
+    guarded = replace(there, lb=replace(there.lb, blocklist=NameBlocklist(words)))
+    text = "player,score,period_id,display_name\ndave,1,all,E.v.i.l\nfred,2,all,\uff26red\n"
+    summary = take_text(guarded, tmp_path / "rows", text, "main")
+    assert (summary.names, summary.bad_names) == (1, 1)
+    page = there.api.get("/v1/boards/main/standings")
+    assert [entry["player"]["display_name"] for entry in page["entries"]] == ["Fred", None]
 
 
 def test_a_map_says_who_is_who_and_which_board_is_which(two_on_sqlite: list[Place], tmp_path: Path) -> None:

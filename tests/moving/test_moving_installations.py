@@ -78,6 +78,7 @@ def lived_in(place: Place) -> tuple[Story, Client, str]:
     api.post("/v1/sessions", {"device_id": "d" * 40, "display_name": "Device"}, expect=201)
     api.server.put("/v1/players/p-7/friends", {"players": ["p-8", "p-9"]})
     api.server.put("/v1/players/p-8/blocks/p-10", expect=204)
+    api.server.put("/v1/players/p-8/identities/steam", {"subject": "76561197960287930"}, expect=201)
     api.server.patch("/v1/players/p-9", {"avatar_url": "https://example.com/a/b.png", "country": "DE"})
     api.server.patch("/v1/players/p-9", {"platform": "ps5", "attributes": {"clan": "<é/>"}})
     api.define("gone", periods=[{"kind": "alltime"}])
