@@ -27,6 +27,7 @@ from leaderboard.model import (
 )
 from leaderboard.scores import scale
 from leaderboard.seasons import current_occurrence, expires_at
+from leaderboard.signatures import SignedRequest, check_signature
 from leaderboard.standings import current, lookup_call
 from leaderboard.store.client import FunctionCall
 
@@ -59,6 +60,8 @@ class Submission:
     #: period kind → the period id the caller expects it to count in
     expect: dict[str, str] = field(default_factory=dict)
     repeatable: IdempotentCall | None = None
+    #: The request it came in, where that was signed.
+    signed: SignedRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,13 @@ def prepare(
     A refusal still becomes a call where there is a session or an idempotency key: a bad session is to be told of that
     first, and a retry of what was applied before must be told so, also when its week is over by now. Raises 503.
     """
+    try:
+        check_signature(lb, caller, submission.signed, demanded=snapshot is not None and snapshot.board.signed)
+    except Problem as problem:
+        if problem.status >= 500:
+            raise
+        # Whoever cannot sign it is not told either what it did the first time.
+        return _refused(lb, caller, replace(submission, repeatable=None), snapshot, problem)
     try:
         if snapshot is None:
             raise Problem("board_not_found", f"there is no board {submission.board!r}")
