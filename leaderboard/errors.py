@@ -81,12 +81,12 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "signature_invalid": (
         401,
         "The Leaderboard-Signature is not that of this request by this session; nothing was changed. "
-        "Compare `string_to_sign` with what was signed, and use the signing key of the same sign-in as the token.",
+        "Compare string_to_sign with what was signed, and use the signing key of the same sign-in as the token.",
     ),
     "signature_expired": (
         401,
         "The Leaderboard-Signature was made more than 5 minutes before or after the server's time; nothing was "
-        "changed. Correct the clock by `server_time` (seconds since 1970), sign anew and send with the same "
+        "changed. Correct the clock by server_time (seconds since 1970), sign anew and send with the same "
         "Idempotency-Key.",
     ),
     "forbidden": (403, "This credential may not do this."),

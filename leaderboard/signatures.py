@@ -88,18 +88,18 @@ class Signing:
         self._secret = self._store.read(("GET", self._key))[0]
 
 
-def check_signature(lb: Installation, caller: Caller, signed: SignedRequest | None, *, demanded: bool) -> None:
-    """Raise Problem unless a player's request is signed as it should be; servers are not asked.
+def check_signature(lb: Installation, caller: Caller, signed: SignedRequest | None, *, demanded: bool) -> int | None:
+    """When a player's request was signed (ms), None where it was not and need not; servers are not asked.
 
     One that nobody demanded is checked all the same: whoever signs wants to know that something is wrong with it. No
     round trip for one that is right. Raises signature_required, signature_invalid, signature_expired; Problem (503).
     """
     if caller.role is not Role.PLAYER:
-        return
+        return None
     if signed is None:
         if demanded:
             raise _refusal("signature_required")
-        return
+        return None
     if not signed.key:
         raise _refusal("signature_invalid", "a signed submission needs an Idempotency-Key")
     time, signatures = _parse(signed.header)
@@ -107,9 +107,10 @@ def check_signature(lb: Installation, caller: Caller, signed: SignedRequest | No
     if not any(_is_one_of(signatures, sign(key, message)) for key in lb.signing.known(caller.session)):
         # It holds nothing that the caller did not send, and comparing it with one's own is how to find a mistake.
         raise _refusal("signature_invalid", string_to_sign=message.decode("utf-8", "replace"))
-    now_ms = lb.clock.now_ms()
-    if abs(int(time) * 1000 - now_ms) > TOLERANCE_S * 1000:
+    now_ms, signed_ms = lb.clock.now_ms(), int(time) * 1000
+    if abs(signed_ms - now_ms) > TOLERANCE_S * 1000:
         raise _refusal("signature_expired", server_time=now_ms // 1000)
+    return signed_ms
 
 
 def string_to_sign(time: str, method: str, target: bytes, key: str, body: bytes) -> bytes:

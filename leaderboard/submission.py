@@ -13,7 +13,7 @@ from leaderboard.boards import Snapshot
 from leaderboard.callers import Caller, Role
 from leaderboard.entries import score_of
 from leaderboard.errors import FieldError, Problem, invalid, pointer_to, unauthenticated
-from leaderboard.idempotency import IdempotentCall
+from leaderboard.idempotency import KEPT_KEYS, IdempotentCall
 from leaderboard.model import (
     DAY_MS,
     SCORE_LIMIT,
@@ -27,7 +27,7 @@ from leaderboard.model import (
 )
 from leaderboard.scores import scale
 from leaderboard.seasons import current_occurrence, expires_at
-from leaderboard.signatures import SignedRequest, check_signature
+from leaderboard.signatures import TOLERANCE_S, SignedRequest, check_signature
 from leaderboard.standings import current, lookup_call
 from leaderboard.store.client import FunctionCall
 
@@ -114,13 +114,18 @@ def prepare(
     A refusal still becomes a call where there is a session or an idempotency key: a bad session is to be told of that
     first, and a retry of what was applied before must be told so, also when its week is over by now. Raises 503.
     """
+    demanded = snapshot is not None and snapshot.board.signed
     try:
-        check_signature(lb, caller, submission.signed, demanded=snapshot is not None and snapshot.board.signed)
+        signed_ms = check_signature(lb, caller, submission.signed, demanded=demanded)
     except Problem as problem:
         if problem.status >= 500:
             raise
         # Whoever cannot sign it is not told either what it did the first time.
         return _refused(lb, caller, replace(submission, repeatable=None), snapshot, problem)
+    if demanded and signed_ms is not None and submission.repeatable:
+        # The same request, sent again by somebody who cannot sign, must not count for as long as its signature is good.
+        first_ms = signed_ms - TOLERANCE_S * 1000 - CLOCK_SKEW_MS
+        submission = replace(submission, repeatable=replace(submission.repeatable, first_ms=first_ms))
     try:
         if snapshot is None:
             raise Problem("board_not_found", f"there is no board {submission.board!r}")
@@ -207,7 +212,7 @@ def prepare_call(
         "" if submission.achieved_ms is None else achieved,
         caller.session,
         now + lb.settings.session_days * DAY_MS if caller.session else "",
-        replay.key_digest + replay.body_digest if replay else "",
+        replay.packed if replay else "",
         board.revision,
         snapshot.season,
         policy,
@@ -264,6 +269,9 @@ def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
                 retry_after_s=-(-reply[1] // 1000),
                 headers=rate_headers(RateState(item.rate, 0, reply[2])),
             )
+        case b"doubtful":
+            detail = f"{KEPT_KEYS} signed submissions of a player are remembered, and so many came in the last minutes"
+            return Problem("rate_limited", detail, retry_after_s=-(-reply[1] // 1000))
         case b"closed":
             state = BoardState(reply[1].decode())
             return Problem("board_frozen" if state is BoardState.FROZEN else "board_archived")
