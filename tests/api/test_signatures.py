@@ -12,6 +12,7 @@ from flask import Flask
 
 from leaderboard import create_app
 from leaderboard.rebuild import rebuild
+from leaderboard.sessions import caller_of
 from leaderboard.settings import Settings
 from leaderboard.worker.drain import Drain
 from tests.calls import SUBMISSIONS, refused, unchanged
@@ -294,6 +295,9 @@ def test_a_secret_that_was_lost_with_the_store_is_remembered_by_no_process(
     # What a store holds that was made anew from an archive that had not got the secret.
     raw.delete("lb:{0}:signing")
     opened = Signer.of(other, "new")
+    caller, lb = caller_of(opened.token), app.extensions["leaderboard"]
+    assert caller is not None
+    assert opened.key in list(lb.signing.known(caller.session))
     assert Signer(board.http, opened.token, opened.key).submit(5, "k", now_s).status_code == 200
     with unchanged(raw):
         refused(old[0].submit(5, "k3", now_s), 401, "signature_invalid")
