@@ -43,7 +43,10 @@ def to_definition(board: Board) -> dict[str, Any]:
         "writes": board.writes.value,
         "reads": board.reads.value,
         "late_s": board.late_s,
-        "rules": {"rate": board.rate and {"burst": board.rate.burst, "per_s": board.rate.per_s}},
+        "rules": {
+            "rate": board.rate and {"burst": board.rate.burst, "per_s": board.rate.per_s},
+            "signed": board.signed,
+        },
         "metadata": board.metadata,
         "revision": board.revision,
     }
@@ -71,6 +74,7 @@ def from_definition(board_id: str, data: dict[str, Any]) -> Board:
         reads=Readers(data.get("reads", default.reads)),
         late_s=data.get("late_s", min(default.late_s, longest_late_s(periods))),
         rate=rate and RateRule(rate["burst"], rate["per_s"]),
+        signed=rules.get("signed", default.signed),
         metadata=data.get("metadata", {}),
         revision=data.get("revision", 0),
     )

@@ -82,6 +82,21 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "malformed_cursor": (400, "The cursor is not one that this list gave out."),
     # 401, 403
     "unauthenticated": (401, "This call needs a valid credential in Authorization: Bearer."),
+    "signature_required": (
+        401,
+        "This board takes signed submissions only: send a Leaderboard-Signature and an Idempotency-Key.",
+    ),
+    "signature_invalid": (
+        401,
+        "The Leaderboard-Signature is not that of this request by this session; nothing was changed. "
+        "Compare string_to_sign with what was signed, and use the signing key of the same sign-in as the token.",
+    ),
+    "signature_expired": (
+        401,
+        "The Leaderboard-Signature was made more than 5 minutes before or after the server's time; nothing was "
+        "changed. Correct the clock by server_time (seconds since 1970), sign anew and send with the same "
+        "Idempotency-Key.",
+    ),
     "forbidden": (403, "This credential may not do this."),
     "blocked": (403, "One of the two players blocks the other."),
     "quota_exceeded": (403, "A limit on how many of these may exist is reached."),

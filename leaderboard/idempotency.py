@@ -26,6 +26,14 @@ class IdempotentCall:
     #: 10 bytes of the key within its scope, 6 bytes of the body; together what lb_submit takes.
     key_digest: bytes
     body_digest: bytes
+    #: The first moment it can have come, where it must not count twice even after it was forgotten for newer ones.
+    first_ms: int | None = None
+
+    @property
+    def packed(self) -> bytes:
+        """As `submit` takes it (store/lua/submit.lua)."""
+        first = b"" if self.first_ms is None else b"%d" % self.first_ms
+        return self.key_digest + self.body_digest + first
 
 
 def idempotent_call(caller: Caller, route: str, key: str, body: Any) -> IdempotentCall:

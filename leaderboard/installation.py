@@ -12,6 +12,7 @@ from leaderboard.clock import Clock, TellsTime
 from leaderboard.credentials import Credentials
 from leaderboard.keys import Keys
 from leaderboard.settings import Settings
+from leaderboard.signatures import Signing
 from leaderboard.store import Store, connect_store
 
 
@@ -23,6 +24,7 @@ class Installation:
     clock: TellsTime
     boards: BoardCache
     credentials: Credentials
+    signing: Signing
     archive: Archive
     claim: Claim
     blocklist: NameBlocklist
@@ -41,7 +43,6 @@ def open_installation(settings: Settings, clock: TellsTime | None = None) -> Ins
     store, keys = connect_store(settings), Keys(settings.namespace)
     clock = clock or Clock(store)
     boards, credentials = BoardCache(store, keys), Credentials(store, keys, clock, settings)
-    archive = Archive(settings)
-    return Installation(
-        settings, store, keys, clock, boards, credentials, archive, Claim(store, keys, archive, settings), blocklist
-    )
+    signing, archive = Signing(store, keys, clock), Archive(settings)
+    claim = Claim(store, keys, archive, settings)
+    return Installation(settings, store, keys, clock, boards, credentials, signing, archive, claim, blocklist)

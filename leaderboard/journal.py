@@ -22,6 +22,7 @@ then
     delete_board board, revision
     reset        board, season that ended, season that began, expires_ms of the former or false
     key          key id, record (JSON)
+    signing      secret (hex): what signing keys are derived from
     maintenance  "begin" or "end", reason
     audit        act (JSON, leaderboard/audit.py), entry before, entry after: packed, "" for none
 """

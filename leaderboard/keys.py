@@ -22,6 +22,8 @@ Permanent, about the installation
                                   there from the first moment on, also when it is empty
     ``lb:{0}:keys``               hash: key id → {name, role, hash, ends_with, created_ms} (JSON), and where there are
                                   any: scopes (else all), expires_ms, revoked_ms, former: [{hash, until_ms}]
+    ``lb:{0}:signing``            string: the secret that signing keys of sessions are derived from
+                                  (leaderboard/signatures.py); made with the first session
 
     ``lb:{0}:rebuild``            hash: while the store is being rebuilt, how far that is (leaderboard/rebuild.py)
 
@@ -95,6 +97,7 @@ class Keys:
         self.fence = self._home + "fence"
         self.rebuild = self._home + "rebuild"
         self.keys = self._home + "keys"
+        self.signing = self._home + "signing"
         self.names = self._home + "names"
 
     def gate(self, board: str) -> str:

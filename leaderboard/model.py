@@ -147,6 +147,8 @@ class Board:
     #: How old an achieved_at may be.
     late_s: int = 3600
     rate: RateRule | None = RateRule()
+    #: Whether players must sign what they submit.
+    signed: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     revision: int = 0
 

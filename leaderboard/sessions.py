@@ -26,6 +26,8 @@ SESSIONS_MOST = 10
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     token: str
+    #: What the session signs with; handed out this once.
+    signing_key: str
     profile: Profile
     expires_ms: int
     created: bool
@@ -94,15 +96,17 @@ def _open(lb: Installation, player: str, device_digest: str, display_name: str |
     token = f"{TOKEN_PREFIX}{player}.{secrets.token_urlsafe(32)}"
     now = lb.clock.now_ms()
     expires = now + lb.settings.session_days * DAY_MS
+    session = _session_field(token)
+    signing_key = lb.signing.issue(session)
     reply = lb.store.change(
         "open_session",
         [lb.keys.player(player), lb.keys.names],
-        [player, now, _session_field(token), expires, SESSIONS_MOST, device_digest, display_name or ""],
+        [player, now, session, expires, SESSIONS_MOST, device_digest, display_name or ""],
     )
     if reply[0] == b"erased":
         raise Problem("player_erased")
     with after_write():
-        return SignedIn(token, get_profile(lb, player), expires, reply[0] == b"created")
+        return SignedIn(token, signing_key, get_profile(lb, player), expires, reply[0] == b"created")
 
 
 def _session_field(token: str) -> str:

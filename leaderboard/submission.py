@@ -14,7 +14,7 @@ from leaderboard.callers import Caller, Role
 from leaderboard.entries import score_of
 from leaderboard.errors import FieldError, Problem, invalid, pointer_to, unauthenticated
 from leaderboard.errors import rate_headers as write_rate_headers
-from leaderboard.idempotency import IdempotentCall
+from leaderboard.idempotency import KEPT_KEYS, IdempotentCall
 from leaderboard.model import (
     DAY_MS,
     SCORE_LIMIT,
@@ -28,6 +28,7 @@ from leaderboard.model import (
 )
 from leaderboard.scores import scale
 from leaderboard.seasons import current_occurrence, expires_at
+from leaderboard.signatures import TOLERANCE_S, SignedRequest, check_signature
 from leaderboard.standings import current, lookup_call
 from leaderboard.store.client import FunctionCall
 
@@ -60,6 +61,8 @@ class Submission:
     #: period kind → the period id the caller expects it to count in
     expect: dict[str, str] = field(default_factory=dict)
     repeatable: IdempotentCall | None = None
+    #: The request it came in, where that was signed.
+    signed: SignedRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,18 @@ def prepare(
     A refusal still becomes a call where there is a session or an idempotency key: a bad session is to be told of that
     first, and a retry of what was applied before must be told so, also when its week is over by now. Raises 503.
     """
+    demanded = snapshot is not None and snapshot.board.signed
+    try:
+        signed_ms = check_signature(lb, caller, submission.signed, demanded=demanded)
+    except Problem as problem:
+        if problem.status >= 500:
+            raise
+        # Whoever cannot sign it is not told either what it did the first time.
+        return _refused(lb, caller, replace(submission, repeatable=None), snapshot, problem)
+    if demanded and signed_ms is not None and submission.repeatable:
+        # The same request, sent again by somebody who cannot sign, must not count for as long as its signature is good.
+        first_ms = signed_ms - TOLERANCE_S * 1000 - CLOCK_SKEW_MS
+        submission = replace(submission, repeatable=replace(submission.repeatable, first_ms=first_ms))
     try:
         if snapshot is None:
             raise Problem("board_not_found", f"there is no board {submission.board!r}")
@@ -198,7 +213,7 @@ def prepare_call(
         "" if submission.achieved_ms is None else achieved,
         caller.session,
         now + lb.settings.session_days * DAY_MS if caller.session else "",
-        replay.key_digest + replay.body_digest if replay else "",
+        replay.packed if replay else "",
         board.revision,
         snapshot.season,
         policy,
@@ -255,6 +270,9 @@ def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
                 retry_after_s=-(-reply[1] // 1000),
                 headers=rate_headers(RateState(item.rate, 0, reply[2])),
             )
+        case b"doubtful":
+            detail = f"{KEPT_KEYS} signed submissions of a player are remembered, and so many came in the last minutes"
+            return Problem("rate_limited", detail, retry_after_s=-(-reply[1] // 1000))
         case b"closed":
             state = BoardState(reply[1].decode())
             return Problem("board_frozen" if state is BoardState.FROZEN else "board_archived")

@@ -14,7 +14,9 @@ from flask import Flask
 from leaderboard import create_app
 from leaderboard.settings import Settings
 from tests.client import Client
+from tests.conftest import SetClock
 from tests.faults.proxy import Proxy
+from tests.signing import Signer
 
 SUBMISSIONS = "/v1/boards/main/submissions"
 
@@ -69,6 +71,14 @@ def test_a_players_submission_is_one_call_its_session_included(board: Client, ra
     with received(raw) as commands:
         result = alice.post(SUBMISSIONS, {"score": 30}, key="k")
     assert len(result["standings"]) == 5
+    assert commands == ["FCALL"]
+
+
+def test_a_signed_submission_is_one_call(board: Client, raw: redis.Redis, clock: SetClock) -> None:
+    board.define("main", rules={"signed": True})
+    alice = Signer.of(board, "alice")
+    with received(raw) as commands:
+        assert alice.submit(30, "k", clock.now_ms() // 1000).status_code == 200
     assert commands == ["FCALL"]
 
 

@@ -73,6 +73,13 @@ class ProfileAnswer(PlayerAnswer):
 
 class SessionAnswer(Answer):
     token = fields.String(required=True, metadata={"example": "lb1.p_0123456789abcdef.…"})
+    signing_key = fields.String(
+        required=True,
+        metadata={
+            "description": "What this session signs submissions with, where a board asks for it; shown this once.",
+            "example": "5f0c…",
+        },
+    )
     player = fields.Nested(ProfileAnswer, required=True)
     expires_at = _instant()
     created = fields.Boolean(required=True, metadata={"description": "Whether the player is new."})

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from leaderboard.api.fields import Integer, Number, Pattern
+from leaderboard.api.fields import Flag, Integer, Number, Pattern
 from leaderboard.api.json_body import dump_json
 from leaderboard.definitions import KEEP_DAYS, from_definition, longest_late_s
 from leaderboard.errors import FieldError, Problem
@@ -110,6 +110,12 @@ class RulesSchema(Schema):
         RateSchema,
         allow_none=True,
         metadata={"description": "Submissions by players; null for no limit. Servers are not limited."},
+    )
+    signed = Flag(
+        metadata={
+            "description": "Whether players must sign what they submit (Leaderboard-Signature); false by default. "
+            "Servers are not asked."
+        }
     )
 
 

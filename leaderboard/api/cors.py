@@ -15,7 +15,7 @@ _PREFLIGHT = [
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     (
         "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id",
+        "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Leaderboard-Signature, X-Request-Id",
     ),
     ("Access-Control-Max-Age", "86400"),
 ]

@@ -73,6 +73,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Reset": {"board": "main", "closed": "s3", "opened": "s4", "at": "2026-11-22T18:00:00.000Z"},
     "Session": {
         "token": "lb1.alice.nZ3Yk0Vb",
+        "signing_key": "6d0f5a0c1be2f7a3c4d85e96b7081f2a3b4c5d6e7f8091a2b3c4d5e6f708192a",
         "player": _PLAYER,
         "expires_at": "2026-12-22T18:00:00.000Z",
         "created": False,

@@ -101,6 +101,15 @@ class Number(fields.Float):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
+class Flag(fields.Boolean):
+    """JSON's `true` or `false`, and nothing that could be taken for one of them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
+
+
 class Instant(fields.Field[int]):
     """RFC 3339 with a zone → milliseconds since 1970."""
 

@@ -19,6 +19,7 @@ from leaderboard.api.operation import Operation, Text
 from leaderboard.api.schemas import BatchItemSchema, SeasonId
 from leaderboard.callers import Role
 from leaderboard.errors import CATALOGUE
+from leaderboard.signatures import HEADER, HEADER_MOST
 
 DESCRIPTION = """\
 Exact standings for multiplayer games. Errors are RFC 9457 problem documents; their `code` is permanent, see
@@ -113,6 +114,18 @@ def _operation(found: Operation, method: str, tag: str, arguments: list[str], li
                 "name": "Idempotency-Key",
                 "description": "Makes a retry safe for 48 hours: a repeat answers the same and changes nothing.",
                 "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"},
+            }
+        )
+    if found.signed:
+        parameters.append(
+            {
+                "in": "header",
+                "name": HEADER,
+                "description": "A player's signature, with the `signing_key` of its sign-in, over the time in whole "
+                "seconds, the method, the path with its query, the Idempotency-Key and the hexadecimal SHA-256 of the "
+                "body, joined by line feeds. Boards may demand it; one that is wrong is refused by any.",
+                "schema": {"type": "string", "maxLength": HEADER_MOST},
+                "example": f"t=1795716000,v1={'0' * 64}",
             }
         )
     who = found.role.name.lower() if found.role is not Role.ANYONE else "anyone"

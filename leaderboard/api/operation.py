@@ -23,6 +23,7 @@ from leaderboard.errors import FieldError, Problem, pointer_to, unauthenticated
 from leaderboard.idempotency import IdempotentCall, idempotent_call
 from leaderboard.installation import Installation
 from leaderboard.sessions import caller_of, check_token
+from leaderboard.signatures import HEADER, SignedRequest
 
 BODY_LIMIT = 16 * 1024
 BATCH_LIMIT = 2 * 1024 * 1024
@@ -60,6 +61,7 @@ class Operation:
     errors: tuple[str, ...]
     body_limit: int
     idempotent: bool
+    signed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Request:
     body: Any = None
     query: dict[str, Any] = field(default_factory=dict)
     operation_id: str = ""
+    #: The body as it came.
+    raw: bytes = b""
 
     def player(self, named: str) -> str:
         """The player a path names; `me` is the session's."""
@@ -95,6 +99,15 @@ class Request:
         caller = self.caller
         return Act(self.operation_id, caller.credential, caller.name, caller.role.name.lower(), g.request_id, reason)
 
+    def signed(self) -> SignedRequest | None:
+        """The request as it was signed; None where it was not."""
+        header = request.headers.get(HEADER)
+        if header is None:
+            return None
+        query = request.query_string
+        target = request.path.encode() + (b"?" + query if query else b"")
+        return SignedRequest(header, request.method, target, idempotency_key(), self.raw)
+
     def idempotent(self, route: str) -> IdempotentCall | None:
         key = idempotency_key()
         return idempotent_call(self.caller, route, key, self.body) if key else None
@@ -112,6 +125,7 @@ def operation(
     errors: tuple[str, ...] = (),
     body_limit: int = BODY_LIMIT,
     idempotent: bool = False,
+    signed: bool = False,
     session_in_call: bool = False,
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Wrap a view `(request, **path) -> Response`; its docstring becomes the documentation.
@@ -135,13 +149,13 @@ def operation(
                 caller.require_scope(scope)
             with Request(lb, caller).session_first() if session_in_call else nullcontext():
                 values = _read_query(query_schema, defaults)
-                data = _read_body(body_schema, body_limit)
-            return view(Request(lb, caller, data, values, operation_id), **path)
+                data, raw = _read_body(body_schema, body_limit)
+            return view(Request(lb, caller, data, values, operation_id, raw), **path)
 
         summary, _, description = (view.__doc__ or "").strip().partition("\n")
         wrapped.operation = Operation(  # type: ignore[attr-defined]
             operation_id, summary.rstrip("."), " ".join(description.split()), role, owner, scope, body, query,
-            answers, errors, body_limit, idempotent,
+            answers, errors, body_limit, idempotent, signed,
         )  # fmt: skip
         return wrapped
 
@@ -227,16 +241,18 @@ def _defaults(schema: Schema | None) -> dict[str, Any] | None:
         return None
 
 
-def _read_body(schema: Schema | None, limit: int) -> Any:
+def _read_body(schema: Schema | None, limit: int) -> tuple[Any, bytes]:
+    """What the schema makes of the body, and the body as it came."""
     if schema is None:
         _refuse_body()
-        return None
+        return None, b""
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem("unsupported_media_type")
-    body = parse_json(_read_raw(limit))
+    raw = _read_raw(limit)
+    body = parse_json(raw)
     if not isinstance(body, dict):
         raise Problem("invalid", "the body must be a JSON object", errors=(FieldError("", "type", "not an object"),))
-    return load(schema, body, "/")
+    return load(schema, body, "/"), raw
 
 
 def _refuse_body() -> None:

@@ -187,6 +187,7 @@ def _show_session(signed_in: sessions.SignedIn) -> Response:
     return answer(
         {
             "token": signed_in.token,
+            "signing_key": signed_in.signing_key,
             "player": show_profile(signed_in.profile, private=True),
             "expires_at": show_instant(signed_in.expires_ms),
             "created": signed_in.created,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response
@@ -31,6 +32,7 @@ _ITEM = schemas.BatchItemSchema()
 SUBMIT_ERRORS = (
     "board_not_found", "forbidden", "board_frozen", "board_archived", "period_over", "player_erased",
     "score_out_of_range", "idempotency_key_reused", "rate_limited", "outcome_unknown", "maintenance",
+    "signature_required", "signature_invalid", "signature_expired",
 )  # fmt: skip
 
 
@@ -44,6 +46,7 @@ SUBMIT_ERRORS = (
     answers={200: answers.SubmissionAnswer},
     errors=SUBMIT_ERRORS,
     idempotent=True,
+    signed=True,
     session_in_call=True,
 )
 def submit_score(request: Request, board: str) -> Response:
@@ -56,7 +59,7 @@ def submit_score(request: Request, board: str) -> Response:
     with request.session_first():
         player = _submitter(request, body.get("player"))
         repeatable = request.idempotent(f"submit:{board}:{player}")
-    submission = _submission(board, player, body, repeatable)
+    submission = replace(_submission(board, player, body, repeatable), signed=request.signed())
     result = submissions.submit(request.lb, request.caller, submission, ranks=ranks)
     headers = rate_headers(result.rate) if result.rate else {}
     if result.replayed:

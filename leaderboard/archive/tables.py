@@ -8,7 +8,8 @@ About the archive itself
                           token and digest of the batch it came with, previous_number and previous_token of the batch
                           before; the worker's lease: owner (or NULL), epoch (grows with every change of owner),
                           until_ms; archived_ms, when the last batch was written
-    ``lb_installation``   name → value
+    ``lb_installation``   name → value: ``maintenance`` (JSON, empty when it has ended), ``signing`` (the secret that
+                          signing keys are derived from)
     ``lb_schema``         the revision of these tables (leaderboard/archive/migrations)
 
 About boards

@@ -96,6 +96,7 @@ class _Batch:
             b"delete_board": self._delete_board,
             b"reset": self._reset,
             b"key": self._key,
+            b"signing": self._signing,
             b"maintenance": self._maintenance,
             b"audit": self._audit,
         }
@@ -282,6 +283,10 @@ class _Batch:
     def _key(self, _at_ms: int, key_id: bytes, record: bytes) -> None:
         row = {"key_id": key_id.decode(), "record": record.decode()}
         self._execute(self._archive.upsert(self._tables.keys, row), [row])
+
+    def _signing(self, _at_ms: int, secret: bytes) -> None:
+        row = {"name": "signing", "value": secret.decode()}
+        self._execute(self._archive.upsert(self._tables.installation, row), [row])
 
     def _maintenance(self, at_ms: int, act: bytes, reason: bytes) -> None:
         value = orjson.dumps({"reason": reason.decode(), "at": at_ms}).decode() if act == b"begin" else ""

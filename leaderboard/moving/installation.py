@@ -40,7 +40,7 @@ TABLES = (
 )  # fmt: skip
 
 #: The rest says how far this archive is.
-NAMES = ("maintenance",)
+NAMES = ("maintenance", "signing")
 
 #: Rows that are fetched together.
 AT_ONCE = 2_000

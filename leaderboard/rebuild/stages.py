@@ -88,6 +88,8 @@ def _installation(lb: Installation, rows: Sequence[Any]) -> list[Command]:
         if row.name == "maintenance" and row.value:
             value = orjson.loads(row.value)
             commands.append(("HSET", lb.keys.maintenance, "reason", value["reason"], "at", value["at"]))
+        elif row.name == "signing":
+            commands.append(("SET", lb.keys.signing, row.value))
     return commands
 
 
@@ -234,7 +236,7 @@ def _replays(lb: Installation, _after: str) -> Iterator[Share]:
 
 STAGES = (
     Stage("keys", _by_key("keys", _keys)),
-    Stage("maintenance", _by_key("installation", _installation)),
+    Stage("installation", _by_key("installation", _installation)),
     Stage("players", _by_key("players", _players)),
     Stage("sessions", _by_key("sessions", _sessions)),
     Stage("friends", _by_key("friends", _friends)),

@@ -126,13 +126,17 @@ def _write_boards_whole(lb: Installation, connection: Connection, boards: Sequen
 
 
 def _write_installation(lb: Installation, connection: Connection) -> None:
-    """Maintenance and keys."""
+    """Maintenance, the signing secret and keys."""
     tables = lb.archive.tables
-    maintenance, issued = lb.store.read(("HMGET", lb.keys.maintenance, "reason", "at"), ("HGETALL", lb.keys.keys))
+    maintenance, secret, issued = lb.store.read(
+        ("HMGET", lb.keys.maintenance, "reason", "at"), ("GET", lb.keys.signing), ("HGETALL", lb.keys.keys)
+    )
     reason, at = maintenance
     if at is not None:
         value = orjson.dumps({"reason": (reason or b"").decode(), "at": int(at)}).decode()
         upsert(lb, connection, tables.installation, [{"name": "maintenance", "value": value}])
+    if secret is not None:
+        upsert(lb, connection, tables.installation, [{"name": "signing", "value": secret.decode()}])
     rows = [{"key_id": key_id.decode(), "record": record.decode()} for key_id, record in _pairs(issued)]
     upsert(lb, connection, tables.keys, rows)
 

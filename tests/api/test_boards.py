@@ -26,7 +26,7 @@ def test_a_board_without_wishes_has_the_defaults(api: Client) -> None:
     assert [period["kind"] for period in board["periods"]] == ["season", "weekly"]
     assert board["default_period"] == "season"
     assert board["revision"] == 1
-    assert board["rules"] == {"rate": {"burst": 10, "per_s": 1.0}}
+    assert board["rules"] == {"rate": {"burst": 10, "per_s": 1.0}, "signed": False}
 
 
 def test_putting_twice_is_created_then_ok_and_the_same_changes_nothing(api: Client) -> None:
@@ -82,6 +82,9 @@ def test_features_that_are_not_built_are_refused_not_ignored(api: Client, defini
         ({"late_s": 3601}, "/late_s"),
         ({"rules": {"rate": {"burst": 0, "per_s": 1}}}, "/rules/rate/burst"),
         ({"rules": {"rate": {"burst": 1, "per_s": 0}}}, "/rules/rate/per_s"),
+        ({"rules": {"signed": "true"}}, "/rules/signed"),
+        ({"rules": {"signed": 1}}, "/rules/signed"),
+        ({"rules": {"signed": None}}, "/rules/signed"),
         ({"metadata": {"a": "x" * 5000}}, "/metadata"),
         ({"title": "x" * 201}, "/title"),
     ],
@@ -127,6 +130,7 @@ def test_what_entries_depend_on_changes_only_while_there_are_none(api: Client, c
         {"writes": "servers"},
         {"late_s": 0},
         {"rules": {"rate": None}},
+        {"rules": {"signed": True}},
         {"metadata": {"art": "x.png"}},
         {"periods": [{"kind": "season"}, {"kind": "weekly"}, {"kind": "alltime"}]},
         {"periods": [{"kind": "season"}]},

@@ -287,6 +287,9 @@ def assert_archive_is_store(archive: Archive, raw: redis.Redis) -> None:
     stored = keys.get(f"{home}keys", Kept({}, None)).value
     issued = {row.key_id: row.record for row in every_row(archive, tables.keys)}
     assert_same("keys", issued, {key_id.decode(): record.decode() for key_id, record in stored.items()})
+    secrets = {row.name: row.value for row in every_row(archive, tables.installation) if row.name == "signing"}
+    in_store_now = keys.get(f"{home}signing")
+    assert_same("signing secrets", secrets, {"signing": in_store_now.value.decode()} if in_store_now else {})
 
 
 def _player(row: Row[Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import redis
+from flask import Flask
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from leaderboard.settings import Settings
 from leaderboard.store.embedded import EmbeddedStore
 from leaderboard.store.engine import packaged_binary
 from leaderboard.store.library import FILES
+from tests.calls import unchanged
 from tests.client import Client
 
 LIMIT = 10**15 - 1
@@ -259,6 +261,24 @@ def walk(api: Client, direction: str, start: str) -> Iterator[tuple[int, str]]:
         if page[direction] is None:
             return
         path = f"/v1/boards/main/standings?limit=63&cursor={page[direction]}"
+
+
+@pytest.mark.parametrize(
+    "args", [("x", "0" * 64), (1, ""), (1, "0" * 63), (1, "0" * 65), (1, "0" * 63 + "G"), (1, "é" * 32)]
+)
+def test_a_signing_secret_that_is_none_is_not_kept(app: Flask, api: Client, raw: redis.Redis, args: Any) -> None:
+    api.define("main")
+    lb = app.extensions["leaderboard"]
+    with unchanged(raw), pytest.raises(redis.ResponseError, match="LB_ARGUMENTS"):
+        lb.store.change("keep_signing_secret", [lb.keys.signing], args)
+
+
+def test_a_signing_secret_is_kept_once_and_never_replaced(app: Flask, api: Client, raw: redis.Redis) -> None:
+    api.define("main")
+    lb = app.extensions["leaderboard"]
+    for secret in ("a" * 64, "b" * 64):
+        assert lb.store.change("keep_signing_secret", [lb.keys.signing], (1, secret)) == [b"a" * 64]
+    assert raw.xlen(lb.keys.journal) == 2
 
 
 def test_the_library_names_every_file_of_its_folder() -> None:

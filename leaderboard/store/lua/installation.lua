@@ -69,6 +69,25 @@ local function write_key(keys, args)
 end
 register_change('write_key', write_key, {'allow-oom'})
 
+-- keep_signing_secret: keep what the signing keys of sessions are derived from, unless there is one: all processes use
+-- the same, and one that was replaced would make every signing key that was handed out worthless.
+--   keys   1 signing secret
+--   args   1 now_ms · 2 a random secret (64 hexadecimal digits)
+--   reply  {secret}: the one that stands now · {"journal_full"}
+local function keep_signing_secret(keys, args)
+  local now = tonumber(args[1])
+  if not now or #args[2] ~= 64 or string.find(args[2], '[^0-9a-f]') then
+    return redis.error_reply('LB_ARGUMENTS keep_signing_secret takes now_ms and 64 hexadecimal digits')
+  end
+  local known = redis.call('GET', keys[1])
+  if known then return {known} end
+  if journal_is_full() then return {'journal_full'} end
+  redis.call('SET', keys[1], args[2])
+  record('signing', now, args[2])
+  return {args[2]}
+end
+register_change('keep_signing_secret', keep_signing_secret, {})
+
 -- set_maintenance: begin maintenance, or end it.
 --   keys   1 maintenance
 --   args   1 now_ms · 2 "begin" or "end" · 3 reason

@@ -29,10 +29,20 @@ local function replay_refuses(replay_key, digest, now, epoch)
   return nil
 end
 
--- Returns the record that was kept.
+-- Whether something that has no record may have had one: when 32 others came since the first moment it can have come.
+-- Returns nil, or in how many ms what can come from now on will be beyond doubt.
+local function replay_is_doubtful(replay_key, first_ms)
+  local records = redis.call('GET', replay_key)
+  if not records or #records < REPLAY_KEPT * REPLAY_WIDTH then return nil end
+  local high, low = struct.unpack('>I2I4', records, 18)
+  local doubtful_ms = high * 4294967296 + low - first_ms + 1
+  return doubtful_ms > 0 and doubtful_ms or nil
+end
+
+-- Keeps the first 16 bytes of `digest`. Returns the record that was kept.
 local function remember_replay(replay_key, digest, changed, now, season, epoch)
   local high = math.floor(now / 4294967296)
-  local kept = digest .. struct.pack('>I1I2I4I3I2', changed, high, now - high * 4294967296, season, epoch % 65536)
+  local kept = string.sub(digest, 1, 16) .. struct.pack('>I1I2I4I3I2', changed, high, now - high * 4294967296, season, epoch % 65536)
   local records = (redis.call('GET', replay_key) or '') .. kept
   redis.call('SET', replay_key, string.sub(records, -REPLAY_KEPT * REPLAY_WIDTH), 'PX', REPLAY_MS)
   return kept

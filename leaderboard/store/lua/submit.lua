@@ -69,7 +69,9 @@ end
 --   keys   1 player hash · 2 gate · 3 maintenance · 4 rate · 5 replay · 6 kept standings of the board ·
 --          then per standings: order, entries, distinct
 --   args   1 player · 2 now_ms · 3 achieved_ms, '' for now · 4 session field, '' for a server
---          5 session_expires_ms, the renewed one · 6 replay digest (16 bytes), '' for none · 7 revision · 8 season
+--          5 session_expires_ms, the renewed one · 6 replay digest (16 bytes), '' for none; behind it, for one that must
+--            not count twice even when many others came since, the first moment (ms) it can have come
+--          7 revision · 8 season
 --          9 policy: best, latest, sum; correct for an admin's correction; refused for one that the caller will not
 --            apply, but that may be a repeat · 10 ties
 --          11 rate interval_ms, '' for no limit · 12 rate burst · 13 "1" for ranks · 14 metadata
@@ -78,6 +80,7 @@ end
 --   reply  {"done", rate_left, rate_reset_ms, then per standings: changed, rank before, rank after, score}
 --            ranks are 0 where there is none or none was asked for; rate_left is -1 without a limit
 --          {"repeat", changed bits, at_ms, season} · {"reused"} · {"limited", retry_after_ms, reset_ms}
+--          {"doubtful", retry_after_ms}: it may have come before, and been forgotten for others
 --          {"refused"} · {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
 --          {"journal_full"}
 --          {"out_of_range", i}: the i-th number (0 the score, else a tiebreak) of a sum
@@ -108,6 +111,10 @@ local function submit(keys, args)
   end
   if journal_is_full() then return {'journal_full'} end
 
+  if #digest > 16 then
+    local doubtful_ms = replay_is_doubtful(keys[5], tonumber(string.sub(digest, 17)))
+    if doubtful_ms then return {'doubtful', doubtful_ms} end
+  end
   local rate = {left = -1, reset_ms = 0}
   local rate_after
   if args[11] ~= '' then
