@@ -66,6 +66,9 @@ class Settings:
     #: A session lives this long after its last use.
     session_days: int = 30
     max_boards: int = 10_000
+    #: So many submissions a player may make on all boards together, at once and in a second in the long run; 0 for any.
+    player_burst: int = 60
+    player_per_s: float = 5.0
 
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
@@ -75,6 +78,8 @@ class Settings:
             raise SettingError("LEADERBOARD_DURABILITY_WAIT_S must be more than 0 and less than STORE_TIMEOUT_S")
         if self.durability_replicas < 1:
             raise SettingError("LEADERBOARD_DURABILITY_REPLICAS must be at least 1")
+        if self.player_burst < 0 or self.player_per_s < 0:
+            raise SettingError("LEADERBOARD_PLAYER_BURST and _PER_S must not be negative")
         if self.database_url is not None and not self.database_url.startswith(DATABASES):
             # Not what it is: there may be a password in it.
             raise SettingError("LEADERBOARD_DATABASE_URL must begin with postgresql://, postgres:// or sqlite:///")
@@ -106,6 +111,8 @@ def load_settings() -> Settings:
             submissions_days=env.int("SUBMISSIONS_DAYS", default.submissions_days),
             session_days=env.int("SESSION_DAYS", default.session_days),
             max_boards=env.int("MAX_BOARDS", default.max_boards),
+            player_burst=env.int("PLAYER_BURST", default.player_burst),
+            player_per_s=env.float("PLAYER_PER_S", default.player_per_s),
         )
     except ValueError as error:
         raise SettingError(str(error)) from error

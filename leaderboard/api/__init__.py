@@ -8,7 +8,18 @@ import secrets
 from flask import Flask, Response, current_app, g, request
 from werkzeug.routing import BaseConverter
 
-from leaderboard.api import admin, boards, documents, friends, health, metrics, players, standings, submissions
+from leaderboard.api import (
+    admin,
+    boards,
+    documents,
+    friends,
+    health,
+    metrics,
+    players,
+    reviews,
+    standings,
+    submissions,
+)
 from leaderboard.api.cors import allow_origins
 from leaderboard.api.fields import BOARD_ID, PLAYER_ID, RESERVED_PLAYERS
 from leaderboard.api.problems import register_error_handlers
@@ -28,7 +39,7 @@ class PlayerConverter(BaseConverter):
 
 
 def register_api(app: Flask, settings: Settings) -> None:
-    app.url_map.converters.update(board=BoardConverter, player=PlayerConverter)
+    app.url_map.converters.update(board=BoardConverter, player=PlayerConverter, review=reviews.ReviewConverter)
     # Redirecting `//v1` would answer HTML, and nobody should rely on it.
     app.url_map.merge_slashes = False
     register_error_handlers(app)
@@ -36,7 +47,7 @@ def register_api(app: Flask, settings: Settings) -> None:
     app.before_request(_confirm_claim)
     app.after_request(_show_request_name)
     allow_origins(app, settings.cors_origins)
-    for module in (health, metrics, boards, submissions, standings, players, friends, admin, documents):
+    for module in (health, metrics, boards, submissions, standings, players, friends, admin, reviews, documents):
         app.register_blueprint(module.blueprint)
 
 

@@ -16,6 +16,7 @@ from leaderboard.api.json_body import dump_json
 
 BOARD_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PLAYER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~@|-]{0,63}")
+REVIEW_ID = rf"[0-9a-f]{{16}}\.{PLAYER_ID.pattern}"
 RESERVED_PLAYERS = frozenset({"me", "current", "batch"})
 
 #: RFC 3339, with a zone.

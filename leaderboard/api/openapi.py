@@ -13,7 +13,7 @@ from marshmallow import Schema, fields
 from leaderboard import __version__
 from leaderboard.api import answers
 from leaderboard.api.examples import EXAMPLES
-from leaderboard.api.fields import BOARD_ID, PLAYER_ID, Instant, Metadata, Score
+from leaderboard.api.fields import BOARD_ID, PLAYER_ID, REVIEW_ID, Instant, Metadata, Score
 from leaderboard.api.operation import Operation, Text
 from leaderboard.api.schemas import BatchItemSchema, SeasonId
 from leaderboard.callers import Role
@@ -40,6 +40,7 @@ PATH_PARAMETERS = {
         "example": "alice",
     },
     "other": {"pattern": f"^{PLAYER_ID.pattern}$", "example": "bob"},
+    "review": {"pattern": f"^{REVIEW_ID}$", "example": "0123456789abcdef.alice"},
     "key_id": {"example": "0123456789ab"},
 }
 
