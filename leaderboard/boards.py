@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
 from leaderboard import definitions, periods
+from leaderboard.callers import Role
 from leaderboard.errors import LeaderboardError, Problem
 from leaderboard.keys import Keys
 from leaderboard.model import Board, BoardState, Ties
+from leaderboard.rules import pack_rules
 from leaderboard.store.client import Store, unavailable
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class Snapshot:
     season: int
     season_started_ms: int
     read_at_s: float
+    #: What the score rules ask of whom, packed.
+    rules: dict[Role, bytes] = field(default_factory=dict)
 
 
 class StaleError(LeaderboardError):
@@ -115,7 +119,8 @@ class BoardCache:
             if definition is None or season is None:
                 self.forget(board_id)
                 continue
-            snapshot = Snapshot(definitions.load(board_id, definition), int(season), int(season_at), now)
+            board = definitions.load(board_id, definition)
+            snapshot = Snapshot(board, int(season), int(season_at), now, pack_rules(board))
             self._snapshots[board_id] = snapshot
             snapshots.append(snapshot)
         return snapshots

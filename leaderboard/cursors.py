@@ -71,5 +71,17 @@ def read_id_cursor(list_name: str, text: str | None) -> str | None:
     return read_cursor(list_name, text).place.member.decode("utf-8", "replace") if text else None
 
 
+def write_time_cursor(list_name: str, after: tuple[int, str]) -> str:
+    """A cursor for a list in order of time (ms), then id."""
+    return write_cursor(list_name, Cursor(Direction.AFTER, "", Place(after[0], after[1].encode())))
+
+
+def read_time_cursor(list_name: str, text: str | None) -> tuple[int, str] | None:
+    if not text:
+        return None
+    place = read_cursor(list_name, text).place
+    return place.score, place.member.decode("utf-8", "replace")
+
+
 def _checksum(list_name: str, payload: bytes) -> bytes:
     return blake2s(list_name.encode() + b"\0" + payload, digest_size=_CHECK).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -15,6 +16,9 @@ from leaderboard.model import (
     Policy,
     RateRule,
     Readers,
+    RuleName,
+    ScoreRule,
+    Then,
     Tiebreak,
     Ties,
     Weekday,
@@ -43,10 +47,7 @@ def to_definition(board: Board) -> dict[str, Any]:
         "writes": board.writes.value,
         "reads": board.reads.value,
         "late_s": board.late_s,
-        "rules": {
-            "rate": board.rate and {"burst": board.rate.burst, "per_s": board.rate.per_s},
-            "signed": board.signed,
-        },
+        "rules": _rules_data(board),
         "metadata": board.metadata,
         "revision": board.revision,
     }
@@ -58,7 +59,6 @@ def from_definition(board_id: str, data: dict[str, Any]) -> Board:
     periods = tuple(_period(item) for item in data["periods"]) if data.get("periods") else default.periods
     kinds = [period.kind for period in periods]
     rules = data.get("rules", {})
-    rate = rules.get("rate", {"burst": default.rate.burst, "per_s": default.rate.per_s} if default.rate else None)
     return Board(
         id=board_id,
         title=data.get("title", default.title),
@@ -73,8 +73,9 @@ def from_definition(board_id: str, data: dict[str, Any]) -> Board:
         writes=Writers(data.get("writes", default.writes)),
         reads=Readers(data.get("reads", default.reads)),
         late_s=data.get("late_s", min(default.late_s, longest_late_s(periods))),
-        rate=rate and RateRule(rate["burst"], rate["per_s"]),
+        rate=_rate(rules["rate"]) if "rate" in rules else default.rate,
         signed=rules.get("signed", default.signed),
+        score_rules=tuple(_score_rule(name, rules[name]) for name in RuleName if rules.get(name)),
         metadata=data.get("metadata", {}),
         revision=data.get("revision", 0),
     )
@@ -122,3 +123,44 @@ def _period_data(period: Period) -> dict[str, Any]:
     if period.kind is PeriodKind.MONTHLY:
         data["day"] = period.day
     return data | {"keep_days": period.keep_days, "settle_delay_s": period.settle_delay_s}
+
+
+#: These look at how servers play, too, only where they say so: a server submits for many, and what it was late with.
+_SERVERS_ASKED = (RuleName.MIN_INTERVAL_S,)
+
+#: A rank among so many times as many entries says something.
+_ENTRIES_PER_TOP = 20
+
+
+def _rate(data: dict[str, Any] | None) -> RateRule | None:
+    return RateRule(data["burst"], data["per_s"], data.get("servers", False)) if data else None
+
+
+def _score_rule(name: RuleName, data: dict[str, Any]) -> ScoreRule:
+    value = data["value"]
+    top = data.get("top", 0)
+    return ScoreRule(
+        name,
+        # Exact: a definition is read as JSON with doubles, whose shortest form has the digits that were given.
+        Decimal(str(value)) if isinstance(value, float) else value,
+        Then(data["then"]),
+        top,
+        data.get("from_entries", top * _ENTRIES_PER_TOP),
+        data.get("servers", name not in _SERVERS_ASKED),
+    )
+
+
+def _rules_data(board: Board) -> dict[str, Any]:
+    rate = board.rate
+    data: dict[str, Any] = {"rate": rate and {"burst": rate.burst, "per_s": rate.per_s, "servers": rate.servers}}
+    for rule in board.score_rules:
+        shown: dict[str, Any] = {
+            "value": float(rule.value) if isinstance(rule.value, Decimal) else rule.value,
+            "then": rule.then.value,
+        }
+        if rule.name is RuleName.MIN_SUBMISSIONS_BEFORE_TOP:
+            shown |= {"top": rule.top, "from_entries": rule.from_entries}
+        if rule.name in _SERVERS_ASKED:
+            shown["servers"] = rule.servers
+        data[rule.name.value] = shown
+    return data

@@ -108,6 +108,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "period_not_found": (404, "The board has no such period."),
     "identity_not_found": (404, "No player has this identity."),
     "key_not_found": (404, "There is no such key."),
+    "review_not_found": (404, "There is no such review."),
     "method_not_allowed": (405, "This path does not take this method."),
     # 409: right in form, but not as things stand
     "board_frozen": (409, "The board is frozen: it takes no submissions now."),
@@ -116,6 +117,8 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "board_has_entries": (409, "This cannot change while the board has entries."),
     "period_over": (409, "The period the caller expected is not the current one."),
     "period_settled": (409, "The standings of this period are final."),
+    "review_decided": (409, "The review was decided already."),
+    "board_redefined": (409, "The board writes scores differently now than when this was held."),
     "season_not_current": (409, "This season is not the current one."),
     "no_season": (409, "The board has no season to reset."),
     "key_ended": (409, "The key was revoked, or has expired."),
@@ -132,6 +135,8 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     # 422: well-formed but wrong
     "invalid": (422, "A field or parameter is not right."),
     "not_supported": (422, "This feature is not part of this version."),
+    "rule_broken": (422, "One of the board's rules refuses this score."),
+    "too_many_held": (422, "So many of the player's submissions are held for review that no more can be."),
     "score_out_of_range": (422, "The score, or the sum it would make, is beyond the limit of 10^15 - 1."),
     "idempotency_key_reused": (422, "The Idempotency-Key was used before with another body."),
     # 429, 5xx

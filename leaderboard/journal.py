@@ -8,6 +8,8 @@ then
                  metadata, changed (bits), replay (28 bytes, or none), then of each standings: period id, entry without
                  its metadata (store/lua/entry.lua), 1 where its metadata is the submission's and 0 where it is what it
                  was
+    hold         player, review, created_ms, held (store/lua/review.lua), replay (28 bytes, or none)
+    decide       player, review, state (open, approved, rejected), decision (JSON: who, why)
     entry        board, period id, player, entry without its metadata, metadata: put there as it is, not by a submission
     standings    board, period id, expires_ms or false: it has its first entry
     remove       board, period id, player

@@ -44,6 +44,7 @@ Permanent, about players
     ``lb:{0}:names``              hash: player → its public profile (JSON), once more, so that a page is one call
     ``lb:{0}:friends:<player>``   hash: other → ``state;at_ms;who`` (store/lua/friends.lua)
     ``lb:{0}:blockers:<player>``  set: who blocks it, so that an erasure finds them
+    ``lb:{0}:held:<player>``      hash: review id → held submission, packed (store/lua/review.lua)
     ``lb:device:<digest>``        string: the player that signs in with this device id; in a slot of its own
     ``lb:identity:<digest>``      string: ``player;nonce``, who has this account elsewhere, if that player's hash says
                                   so too; in a slot of its own
@@ -61,6 +62,9 @@ Short-lived, about the installation
 
 Short-lived, about players
     ``lb:{0}:rate:<board>:<player>``  string: the rate limit's arrival time; expires when it has run off
+    ``lb:{0}:rate:<player>``          string: the same of the limit on all boards together
+    ``lb:{0}:pace:<board>:<player>``  string: when the hour's gain has run off, and when it last submitted (ms);
+                                      only where a rule asks (store/lua/rules.lua), and as long as it does
     ``lb:{0}:replay:<player>``        string: the newest 32 idempotency keys, packed (store/lua/replay.lua); 48 hours
     ``lb:{0}:answer:<digest>``        string: the whole answer to a call with an Idempotency-Key; 48 hours
 """
@@ -138,6 +142,15 @@ class Keys:
 
     def rate(self, board: str, player: str) -> str:
         return f"{self._home}rate:{board}:{player}"
+
+    def player_rate(self, player: str) -> str:
+        return f"{self._home}rate:{player}"
+
+    def pace(self, board: str, player: str) -> str:
+        return f"{self._home}pace:{board}:{player}"
+
+    def held(self, player: str) -> str:
+        return f"{self._home}held:{player}"
 
     def replay(self, player: str) -> str:
         return f"{self._home}replay:{player}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -126,6 +127,39 @@ class RateRule:
 
     burst: int = 10
     per_s: float = 1.0
+    #: Whether it also limits what servers submit for a player.
+    servers: bool = False
+
+
+class RuleName(StrEnum):
+    """What a board may ask of a score; docs/trust.md says what each means."""
+
+    MIN_SCORE = "min_score"
+    MAX_SCORE = "max_score"
+    MAX_GAIN = "max_gain"
+    MAX_GAIN_PER_HOUR = "max_gain_per_hour"
+    MIN_INTERVAL_S = "min_interval_s"
+    MIN_SUBMISSIONS_BEFORE_TOP = "min_submissions_before_top"
+
+
+class Then(StrEnum):
+    """What becomes of a submission that breaks a rule."""
+
+    REJECT = "reject"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRule:
+    name: RuleName
+    #: A score or gain as the board writes them, seconds, or a number of submissions.
+    value: int | Decimal
+    then: Then
+    #: For a newcomer: how many ranks are the top, in standings with at least so many entries.
+    top: int = 0
+    from_entries: int = 0
+    #: Whether it also holds for what servers submit.
+    servers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +183,7 @@ class Board:
     rate: RateRule | None = RateRule()
     #: Whether players must sign what they submit.
     signed: bool = False
+    score_rules: tuple[ScoreRule, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     revision: int = 0
 

@@ -110,13 +110,20 @@ def erase_player(lb: Installation, player: str, act: Act | None) -> None:
     now = lb.clock.now_ms()
     lb.store.change(
         "finish_erasure",
-        [key, lb.keys.friends(player), lb.keys.blockers(player), lb.keys.replay(player)],
+        [
+            key,
+            lb.keys.friends(player),
+            lb.keys.blockers(player),
+            lb.keys.replay(player),
+            lb.keys.player_rate(player),
+            lb.keys.held(player),
+        ],
         [player, now, now + ERASED_DAYS * DAY_MS],
     )
 
 
 def _remove_from(lb: Installation, player: str, board_id: str) -> None:
-    lb.store.write("UNLINK", lb.keys.rate(board_id, player))
+    lb.store.write("UNLINK", lb.keys.rate(board_id, player), lb.keys.pace(board_id, player))
     kept = kept_periods(lb, board_id)
     for first in range(0, len(kept), STANDINGS_AT_ONCE):
         remove = partial(_remove_at, lb, period_ids=kept[first : first + STANDINGS_AT_ONCE], player=player)

@@ -55,6 +55,15 @@ class KeptSubmission:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptReview:
+    id: str
+    board: str
+    at_ms: int
+    state: str
+    rules: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class PlayerData:
     profile: Profile
     at_ms: int
@@ -65,6 +74,7 @@ class PlayerData:
     friends: list[KeptFriend]
     entries: list[KeptEntry]
     submissions: list[KeptSubmission]
+    reviews: list[KeptReview]
     #: What admins did to it, oldest first; by whom is not the player's.
     acts: list[KeptAct]
 
@@ -86,7 +96,8 @@ def export_player(lb: Installation, player: str) -> PlayerData:
             ),
             list(_friends(lb, connection, player)),
             list(_entries(lb, connection, player)),
-            list(_submissions(lb, connection, player)),
+            submissions_of(lb, connection, player),
+            list(_reviews(lb, connection, player)),
             list(_acts(lb, connection, player)),
         )
 
@@ -114,14 +125,31 @@ def _entries(lb: Installation, connection: Connection, player: str) -> Iterator[
         yield KeptEntry(board, row.period_id, entry, row.submissions)
 
 
-def _submissions(lb: Installation, connection: Connection, player: str) -> Iterator[KeptSubmission]:
+def _reviews(lb: Installation, connection: Connection, player: str) -> Iterator[KeptReview]:
+    reviews = lb.archive.tables.reviews
+    for row in connection.execute(select(reviews).where(reviews.c.player == player).order_by(reviews.c.at_ms)):
+        yield KeptReview(row.review, row.board, row.at_ms, row.state, row.rules.split())
+
+
+def submissions_of(
+    lb: Installation, connection: Connection, player: str, *, board: str | None = None, newest: int | None = None
+) -> list[KeptSubmission]:
+    """What a player submitted, oldest first; or the newest so many, on one board, newest first."""
     submissions = lb.archive.tables.submissions
-    rows = connection.execute(select(submissions).where(submissions.c.player == player).order_by(submissions.c.id))
-    for row in rows:
-        yield KeptSubmission(
+    query = select(submissions).where(submissions.c.player == player)
+    if board is not None:
+        query = query.where(submissions.c.board == board)
+    if newest is not None:
+        query = query.order_by(submissions.c.id.desc()).limit(newest)
+    else:
+        query = query.order_by(submissions.c.id)
+    return [
+        KeptSubmission(
             row.at_ms, row.board, row.kind, row.score, row.decimals, orjson.loads(row.tiebreaks), row.achieved_ms,
             row.metadata,
-        )  # fmt: skip
+        )
+        for row in connection.execute(query)
+    ]  # fmt: skip
 
 
 def _acts(lb: Installation, connection: Connection, player: str) -> Iterator[KeptAct]:

@@ -84,6 +84,9 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()
     #: A file of words that no display name may have in it (leaderboard/blocklist.py).
     name_blocklist: Path | None = None
+    #: So many submissions a player may make on all boards together, at once and in a second in the long run; 0 for any.
+    player_burst: int = 60
+    player_per_s: float = 5.0
 
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
@@ -98,6 +101,8 @@ class Settings:
                 raise SettingError(f"LEADERBOARD_{name.upper()}_PER_MINUTE must be from 0 (no limit) to {CALLS_MOST}")
         for proxy in self.trusted_proxies:
             _check_proxy(proxy)
+        if self.player_burst < 0 or self.player_per_s < 0:
+            raise SettingError("LEADERBOARD_PLAYER_BURST and _PER_S must not be negative")
         if self.database_url is not None and not self.database_url.startswith(DATABASES):
             # Not what it is: there may be a password in it.
             raise SettingError("LEADERBOARD_DATABASE_URL must begin with postgresql://, postgres:// or sqlite:///")
@@ -135,6 +140,8 @@ def load_settings() -> Settings:
             wrong_keys_per_minute=env.int("WRONG_KEYS_PER_MINUTE", default.wrong_keys_per_minute),
             trusted_proxies=tuple(name for name in map(str.strip, env.list("TRUSTED_PROXIES", [])) if name),
             name_blocklist=Path(named) if (named := env.str("NAME_BLOCKLIST", "")) else None,
+            player_burst=env.int("PLAYER_BURST", default.player_burst),
+            player_per_s=env.float("PLAYER_PER_S", default.player_per_s),
         )
     except ValueError as error:
         raise SettingError(str(error)) from error

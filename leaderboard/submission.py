@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -14,6 +15,7 @@ from leaderboard.callers import Caller, Role
 from leaderboard.entries import score_of
 from leaderboard.errors import FieldError, Problem, invalid, pointer_to, unauthenticated
 from leaderboard.errors import rate_headers as write_rate_headers
+from leaderboard.held import HELD_BIT
 from leaderboard.idempotency import KEPT_KEYS, IdempotentCall
 from leaderboard.model import (
     DAY_MS,
@@ -46,6 +48,7 @@ _BITS = {kind: 1 << i for i, kind in enumerate(PeriodKind)}
 class Outcome(StrEnum):
     APPLIED = "applied"
     KEPT = "kept"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,15 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """That a held submission is to count."""
+
+    review: str
+    #: JSON: who decides, and why.
+    decision: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A submission made ready against one snapshot of its board."""
 
@@ -101,8 +113,9 @@ class Prepared:
     snapshot: Snapshot
     occurrences: list[Occurrence]
     call: FunctionCall
-    #: The limit that is checked in the call.
+    #: The limits that are checked in the call: of the board, and of the player on all boards.
     rate: RateRule | None
+    player_rate: RateRule | None
     #: Why it cannot be applied. The call then only looks whether it was applied before.
     refusal: Problem | None = None
 
@@ -190,17 +203,19 @@ def _check_expectation(expected: dict[str, str], current: dict[str, str]) -> Non
 
 def prepare_call(
     lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot, policy: str,
-    now: int, achieved: int, counts_in: list[tuple[Period, Occurrence]], ranks: bool,
+    now: int, achieved: int, counts_in: list[tuple[Period, Occurrence]], ranks: bool, approval: Approval | None = None,
 ) -> Prepared:  # fmt: skip
     """The arguments of `submit` (store/lua/submit.lua), which says what each is."""
     board, keys, player = snapshot.board, lb.keys, submission.player
     score = scale(submission.score, board.decimals) * board.order.sign
     tiebreaks = order_tiebreaks(board, submission.tiebreaks)
-    rule = board.rate if caller.role is Role.PLAYER else None
+    limits = _limits(lb, caller, board)
+    rules = b"" if approval else snapshot.rules.get(caller.role, b"")
     replay = submission.repeatable
     call_keys = [
         keys.player(player), keys.gate(board.id), keys.maintenance, keys.rate(board.id, player),
-        keys.replay(player), keys.kept(board.id),
+        keys.replay(player), keys.kept(board.id), keys.player_rate(player), keys.pace(board.id, player),
+        keys.held(player),
     ]  # fmt: skip
     expiries: list[str | int] = []
     for period, occurrence in counts_in:
@@ -218,8 +233,10 @@ def prepare_call(
         snapshot.season,
         policy,
         board.ties.value,
-        1000 / rule.per_s if rule else "",
-        rule.burst if rule else "",
+        *(part for rule in limits for part in ((1000 / rule.per_s, rule.burst) if rule else ("", ""))),
+        rules,
+        approval.review if approval else new_review(player) if rules else "",
+        approval.decision if approval else "",
         "1" if ranks else "0",
         submission.metadata,
         len(tiebreaks),
@@ -229,7 +246,23 @@ def prepare_call(
         board.id,
     ]
     occurrences = [occurrence for _, occurrence in counts_in]
-    return Prepared(submission, snapshot, occurrences, ("submit", call_keys, args), rule)
+    return Prepared(submission, snapshot, occurrences, ("submit", call_keys, args), *limits)
+
+
+def new_review(player: str) -> str:
+    """The id of a review says whose it is, so that it is found in the player's own slot."""
+    return f"{secrets.token_hex(8)}.{player}"
+
+
+def _limits(lb: Installation, caller: Caller, board: Board) -> tuple[RateRule | None, RateRule | None]:
+    """What limits this caller's submissions: on the board, and on all of them."""
+    settings = lb.settings
+    on_board = board.rate
+    if caller.role is not Role.PLAYER:
+        return (on_board if on_board and on_board.servers and caller.role is Role.SERVER else None), None
+    if settings.player_burst and settings.player_per_s:
+        return on_board, RateRule(settings.player_burst, settings.player_per_s)
+    return on_board, None
 
 
 def order_tiebreaks(board: Board, given: dict[str, int]) -> list[int]:
@@ -258,17 +291,29 @@ def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
                 )
                 for at, occurrence in zip(range(3, len(reply), 4), item.occurrences, strict=True)
             ]
-            rate = RateState(item.rate, reply[1], reply[2]) if item.rate else None
-            return Result(board, submission.player, _outcome(standings), standings, rate)
+            return Result(board, submission.player, _outcome(standings), standings, _rate_state(item, reply))
+        case b"held":
+            return Result(board, submission.player, Outcome.HELD, [], _rate_state(item, reply))
+        case b"broken":
+            rule = reply[1].decode()
+            return Problem(
+                "rule_broken",
+                f"the board's rule {rule} refuses this",
+                errors=(FieldError("/score", rule, f"the board's rule {rule} refuses this"),),
+                extra={"rule": rule},
+            )
         case b"refused":
             assert item.refusal is not None  # noqa: S101  only a refused submission is answered so
             return item.refusal
         case b"limited":
-            assert item.rate is not None  # noqa: S101  only a rate rule limits
+            rule = item.rate if reply[3] == b"board" else item.player_rate
+            assert rule is not None  # noqa: S101  only a rate rule limits
+            where = "this board" if reply[3] == b"board" else "all boards together"
             return Problem(
                 "rate_limited",
+                f"the player submits too often to {where}",
                 retry_after_s=-(-reply[1] // 1000),
-                headers=rate_headers(RateState(item.rate, 0, reply[2])),
+                headers=rate_headers(RateState(rule, 0, reply[2])),
             )
         case b"doubtful":
             detail = f"{KEPT_KEYS} signed submissions of a player are remembered, and so many came in the last minutes"
@@ -282,7 +327,8 @@ def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
             return Problem("score_out_of_range", errors=(error,))
         case b"unauthenticated":
             return unauthenticated()
-    codes = {b"erased": "player_erased", b"reused": "idempotency_key_reused", b"maintenance": "maintenance"}
+    codes = {b"erased": "player_erased", b"reused": "idempotency_key_reused", b"maintenance": "maintenance",
+             b"too_many_held": "too_many_held", b"decided": "review_decided"}  # fmt: skip
     return Problem(codes[reply[0]], retry_after_s=30 if reply[0] == b"maintenance" else None)
 
 
@@ -294,11 +340,12 @@ def read_repeats(lb: Installation, repeats: Sequence[tuple[Prepared, list[Any]]]
     """
     places: list[list[Occurrence]] = []
     lookups: list[FunctionCall] = []
-    for item, (_, _, at_ms, season) in repeats:
+    for item, (_, item_changed, at_ms, season) in repeats:
         board, submission = item.snapshot.board, item.submission
         achieved = at_ms if submission.achieved_ms is None else min(submission.achieved_ms, at_ms)
         then = Snapshot(board, season, 0, 0.0)
-        places.append([current_occurrence(then, period, achieved) for period in board.periods])
+        held = item_changed & HELD_BIT
+        places.append([] if held else [current_occurrence(then, period, achieved) for period in board.periods])
         lookups += [lookup_call(lb, item.snapshot, occurrence, [submission.player]) for occurrence in places[-1]]
     replies = iter(lb.store.ask_many(lookups) if lookups else [])
     results = []
@@ -310,9 +357,13 @@ def read_repeats(lb: Installation, repeats: Sequence[tuple[Prepared, list[Any]]]
                 score = score_of(packed) * board.order.sign
                 shown = rank or None if ranks else None
                 standings.append(Standing(occurrence, shown, shown, score, bool(changed & _BITS[occurrence.kind])))
-        outcome = Outcome.APPLIED if changed else Outcome.KEPT
+        outcome = Outcome.HELD if changed & HELD_BIT else Outcome.APPLIED if changed else Outcome.KEPT
         results.append(Result(board, item.submission.player, outcome, standings, replayed=True))
     return results
+
+
+def _rate_state(item: Prepared, reply: list[Any]) -> RateState | None:
+    return RateState(item.rate, reply[1], reply[2]) if item.rate else None
 
 
 def _outcome(standings: Sequence[Standing]) -> Outcome:

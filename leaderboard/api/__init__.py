@@ -19,6 +19,7 @@ from leaderboard.api import (
     keys,
     metrics,
     players,
+    reviews,
     standings,
     submissions,
 )
@@ -51,7 +52,11 @@ class SubjectConverter(BaseConverter):
 
 def register_api(app: Flask, settings: Settings) -> None:
     app.url_map.converters.update(
-        board=BoardConverter, player=PlayerConverter, provider=ProviderConverter, subject=SubjectConverter
+        board=BoardConverter,
+        player=PlayerConverter,
+        provider=ProviderConverter,
+        subject=SubjectConverter,
+        review=reviews.ReviewConverter,
     )
     # Redirecting `//v1` would answer HTML, and nobody should rely on it.
     app.url_map.merge_slashes = False
@@ -70,6 +75,7 @@ def register_api(app: Flask, settings: Settings) -> None:
         identities,
         friends,
         admin,
+        reviews,
         keys,
         audit,
         documents,

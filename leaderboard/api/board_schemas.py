@@ -12,22 +12,25 @@ from leaderboard.api.json_body import dump_json
 from leaderboard.definitions import KEEP_DAYS, from_definition, longest_late_s
 from leaderboard.errors import FieldError, Problem
 from leaderboard.model import (
+    SCORE_LIMIT,
     Board,
     BoardState,
     Order,
     PeriodKind,
     Policy,
     Readers,
+    Then,
     Ties,
     Weekday,
     Writers,
 )
+from leaderboard.rules import check_values
 
-#: Kinds, rules and members of the design that this version does not have yet.
+#: Kinds of the design that this version does not have yet.
 NOT_YET_KINDS = ("cron",)
-NOT_YET_RULES = (
-    "min_score", "max_score", "max_gain", "max_gain_per_hour", "min_interval_s", "min_submissions_before_top",
-)  # fmt: skip
+
+#: The longest that a player may have to wait between two submissions.
+INTERVAL_MOST_S = 86_400
 
 _CALENDAR = ("daily", "weekly", "monthly")
 _MEMBERS_BY_KIND = {
@@ -103,13 +106,59 @@ class RateSchema(Schema):
         validate=validate.Range(0.0001, 1_000_000),
         metadata={"description": "May be fractional."},
     )
+    servers = fields.Boolean(truthy={True}, falsy={False}, metadata={"description": "Whether it also limits servers."})
+
+
+def _then() -> fields.Enum[Then]:
+    return fields.Enum(
+        Then,
+        by_value=True,
+        required=True,
+        metadata={"description": "Whether what breaks it is refused, or held until an admin has reviewed it."},
+    )
+
+
+def _score_rule(description: str, value: fields.Field[Any], **more: fields.Field[Any]) -> fields.Nested:
+    schema = Schema.from_dict({"value": value, "then": _then(), **more}, name=description.partition(":")[0])
+    return fields.Nested(schema, metadata={"description": description.partition(": ")[2]})
+
+
+def _gain() -> Number:
+    return Number(required=True, validate=validate.Range(0, SCORE_LIMIT, min_inclusive=False))
+
+
+_SERVERS = {"description": "Whether it also holds for what servers submit."}
 
 
 class RulesSchema(Schema):
     rate = fields.Nested(
         RateSchema,
         allow_none=True,
-        metadata={"description": "Submissions by players; null for no limit. Servers are not limited."},
+        metadata={"description": "How often a player may submit; null for no limit."},
+    )
+    min_score = _score_rule("MinScoreRule: The lowest score there can be.", Number(required=True))
+    max_score = _score_rule("MaxScoreRule: The highest score there can be.", Number(required=True))
+    max_gain = _score_rule(
+        "MaxGainRule: By how much one submission may better the player's best, or raise its total. Without an entry in "
+        "any of the board's standings there is nothing to better.",
+        _gain(),
+    )
+    max_gain_per_hour = _score_rule(
+        "MaxGainPerHourRule: So much may be gained at once, and in an hour in the long run.", _gain()
+    )
+    min_interval_s = _score_rule(
+        "MinIntervalRule: Seconds between two submissions of a player on the board.",
+        Number(required=True, validate=validate.Range(0.001, INTERVAL_MOST_S)),
+        servers=fields.Boolean(truthy={True}, falsy={False}, metadata=_SERVERS),
+    )
+    min_submissions_before_top = _score_rule(
+        "NewcomerRule: A player with fewer submissions than this, on whatever boards, may not land in the top.",
+        Integer(required=True, validate=validate.Range(1, 10_000)),
+        top=Integer(required=True, validate=validate.Range(1, 10_000), metadata={"description": "So many ranks."}),
+        from_entries=Integer(
+            validate=validate.Range(1, 100_000_000),
+            metadata={"description": "Of standings with at least so many entries; 20 × top by default."},
+        ),
     )
     signed = Flag(
         metadata={
@@ -149,10 +198,6 @@ class BoardSchema(Schema):
                 raise _not_supported("/segments", "segments")
             if "rewards" in data:
                 raise _not_supported("/rewards", "rewards")
-            rules = data.get("rules")
-            for name in rules if isinstance(rules, dict) else ():
-                if name in NOT_YET_RULES:
-                    raise _not_supported(f"/rules/{name}", f"the rule {name}")
         return super().load(data, **kwargs)
 
     @validates_schema(skip_on_field_errors=True)
@@ -178,6 +223,7 @@ class BoardSchema(Schema):
         for period in data.get("periods", []):
             period.pop("timezone")
         board = from_definition("", data)
+        check_values(board)
         if board.period(board.default_period) is None:
             raise ValidationError({"default_period": "not one of the board's periods"})
         if board.late_s > longest_late_s(board.periods):

@@ -14,7 +14,7 @@ from leaderboard import __version__
 from leaderboard.api import answers
 from leaderboard.api.address_limits import limit_of
 from leaderboard.api.examples import EXAMPLES
-from leaderboard.api.fields import BOARD_ID, PLAYER_ID, PROVIDER, SUBJECT, Instant, Metadata, Score
+from leaderboard.api.fields import BOARD_ID, PLAYER_ID, PROVIDER, REVIEW_ID, SUBJECT, Instant, Metadata, Score
 from leaderboard.api.operation import Operation, Text
 from leaderboard.api.schemas import BatchItemSchema, SeasonId
 from leaderboard.callers import Role
@@ -44,6 +44,7 @@ PATH_PARAMETERS = {
     "other": {"pattern": f"^{PLAYER_ID.pattern}$", "example": "bob"},
     "provider": {"pattern": f"^{PROVIDER.pattern}$", "example": "steam"},
     "subject": {"pattern": f"^{SUBJECT.pattern}$", "example": "76561197960287930"},
+    "review": {"pattern": f"^{REVIEW_ID}$", "example": "0123456789abcdef.alice"},
     "key_id": {"example": "0123456789ab"},
 }
 

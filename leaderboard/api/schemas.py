@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from leaderboard.api.fields import (
+    REVIEW_ID,
     SUBJECT,
     BoardId,
     DisplayName,
@@ -23,7 +24,8 @@ from leaderboard.api.fields import (
 from leaderboard.callers import Scope
 from leaderboard.credentials import OVERLAP_MOST_S, OVERLAP_S, ROLES
 from leaderboard.friends import LINK_MOST
-from leaderboard.model import BoardState, FriendState, PeriodKind
+from leaderboard.model import BoardState, FriendState, PeriodKind, RuleName
+from leaderboard.reviews import Act, ReviewState
 
 BATCH_MOST = 1000
 LOOKUP_MOST = 200
@@ -290,3 +292,30 @@ class RevisionsQuery(Schema):
 
 class ReasonQuery(PeriodQuery):
     reason = fields.String(required=True, validate=validate.Length(1, 500))
+
+
+class ReviewsQuery(Schema):
+    state = fields.Enum(ReviewState, by_value=True, load_default=ReviewState.OPEN)
+    board = BoardId()
+    player = PlayerId()
+    rule = fields.Enum(RuleName, by_value=True, metadata={"description": "One of those that are broken."})
+    limit = limit(50, 200)
+    cursor = cursor()
+
+
+class DecisionSchema(Schema):
+    act = fields.Enum(
+        Act,
+        by_value=True,
+        required=True,
+        metadata={"description": "`reopen` holds again what was rejected."},
+    )
+    reason = fields.String(validate=validate.Length(1, 500))
+
+
+class DecisionsSchema(DecisionSchema):
+    reviews = fields.List(
+        fields.String(validate=Pattern(REVIEW_ID, "not the id of a review")),
+        required=True,
+        validate=validate.Length(1, 100),
+    )

@@ -15,7 +15,7 @@ from leaderboard.boards import Snapshot
 from leaderboard.definitions import to_definition
 from leaderboard.model import Board, Entry, Occurrence, PeriodState, PlayerName
 from leaderboard.players import Profile
-from leaderboard.privacy import PlayerData
+from leaderboard.privacy import KeptSubmission, PlayerData
 from leaderboard.scores import unscale
 from leaderboard.seasons import current_occurrence
 from leaderboard.submission import Result, Standing
@@ -170,19 +170,31 @@ def show_export(data: PlayerData) -> dict[str, Any]:
             | {name: value for name, value in show_entry(kept.board, kept.entry).items() if name not in _NOT_EXPORTED}
             for kept in data.entries
         ],
-        "submissions": [
+        "submissions": [show_kept(kept) for kept in data.submissions],
+        "reviews": [
             {
-                "at": show_instant(kept.at_ms),
+                "id": kept.id,
                 "board": kept.board,
-                "kind": kept.kind,
-                "score": unscale(kept.score, kept.decimals),
-                "tiebreaks": kept.tiebreaks,
-                "achieved_at": show_instant(kept.achieved_ms),
-                "metadata": orjson.loads(kept.metadata) if kept.metadata else None,
+                "at": show_instant(kept.at_ms),
+                "state": kept.state,
+                "rules": kept.rules,
             }
-            for kept in data.submissions
+            for kept in data.reviews
         ],
         "acts": [_show_what(act) for act in data.acts],
+    }
+
+
+def show_kept(kept: KeptSubmission) -> dict[str, Any]:
+    """A submission as the archive has it."""
+    return {
+        "at": show_instant(kept.at_ms),
+        "board": kept.board,
+        "kind": kept.kind,
+        "score": unscale(kept.score, kept.decimals),
+        "tiebreaks": kept.tiebreaks,
+        "achieved_at": show_instant(kept.achieved_ms),
+        "metadata": orjson.loads(kept.metadata) if kept.metadata else None,
     }
 
 

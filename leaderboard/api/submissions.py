@@ -31,8 +31,8 @@ _ITEM = schemas.BatchItemSchema()
 
 SUBMIT_ERRORS = (
     "board_not_found", "forbidden", "board_frozen", "board_archived", "period_over", "player_erased",
-    "score_out_of_range", "idempotency_key_reused", "rate_limited", "outcome_unknown", "maintenance",
-    "signature_required", "signature_invalid", "signature_expired",
+    "score_out_of_range", "rule_broken", "too_many_held", "idempotency_key_reused", "rate_limited", "outcome_unknown",
+    "maintenance", "signature_required", "signature_invalid", "signature_expired",
 )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def submit_score(request: Request, board: str) -> Response:
     """Submit a score.
 
     It counts in every period of the board at once. `applied` when it changed an entry in any of them, `kept` when a
-    better one stays.
+    better one stays. `held` when a rule of the board keeps it for an admin to review: it counts once that approves.
     """
     body, ranks = request.body, request.query["ranks"]
     with request.session_first():

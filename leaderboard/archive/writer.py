@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, Update, and_, bindparam
 
 from leaderboard import definitions, journal
 from leaderboard.entries import describe_entry, stand_in_for, unpack_head
+from leaderboard.held import HELD_BIT, read_held, review_row
 from leaderboard.model import Board
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class _Batch:
         #: What to do with each kind of record.
         self.add: dict[bytes, Callable[..., None]] = {
             b"submit": self._submit,
+            b"hold": self._hold,
+            b"decide": self._decide,
             b"entry": self._put_entry,
             b"standings": self._standings_begun,
             b"remove": self._remove,
@@ -110,6 +113,7 @@ class _Batch:
         self._begun: dict[tuple[str, str], int | None] = {}
         self._submissions: list[Row] = []
         self._acts: list[Row] = []
+        self._reviews: dict[str, Row] = {}
 
     # -- what may wait until the end of the batch ------------------------------------------------------------------
 
@@ -124,14 +128,31 @@ class _Batch:
             row["submissions"] = count
         for period_id, head, own_metadata in standings:
             self._entry(board, period_id.decode(), player_id, head, metadata if own_metadata else None)
+        kind = "correction" if count is False else "submission"
+        self._happened(at_ms, board, player_id, kind, score, tiebreaks, achieved_ms, metadata, changed, replay)
+
+    def _hold(self, at_ms: int, player: bytes, review: bytes, created_ms: int, packed: bytes, replay: bytes) -> None:
+        held, player_id = read_held(packed), player.decode()
+        self._player_row(player_id, created_ms)
+        self._reviews[review.decode()] = review_row(review.decode(), packed)
+        self._happened(
+            at_ms, self._writer.board(self._connection, held.board), player_id, "held", held.score, held.tiebreaks,
+            held.achieved_ms, held.metadata, HELD_BIT, replay,
+        )  # fmt: skip
+
+    def _happened(
+        self, at_ms: int, board: Board, player: str, kind: str, score: int, tiebreaks: Sequence[int], achieved_ms: int,
+        metadata: bytes, changed: int, replay: bytes,
+    ) -> None:  # fmt: skip
+        """One submission, in order space, for those that are kept one by one."""
         names = (tiebreak.name for tiebreak in board.tiebreaks)
         signs = (tiebreak.order.sign for tiebreak in board.tiebreaks)
         self._submissions.append(
             {
                 "at_ms": at_ms,
                 "board": board.id,
-                "player": player_id,
-                "kind": "correction" if count is False else "submission",
+                "player": player,
+                "kind": kind,
                 "score": score * board.order.sign,
                 "decimals": board.decimals,
                 "tiebreaks": orjson.dumps(
@@ -190,6 +211,16 @@ class _Batch:
 
     # -- what is written in its turn -------------------------------------------------------------------------------
 
+    def _decide(self, at_ms: int, _player: bytes, review: bytes, state: bytes, decision: bytes) -> None:
+        self.flush()
+        reviews = self._tables.reviews
+        decided_ms = None if state == b"open" else at_ms
+        self._execute(
+            update(reviews)
+            .where(reviews.c.review == review.decode())
+            .values(state=state.decode(), decision=decision.decode(), decided_ms=decided_ms)
+        )
+
     def _anonymise(self, _at_ms: int, board: bytes, period_id: bytes, player: bytes, stand_in: bytes) -> None:
         self.flush()
         self._rename(board.decode(), period_id.decode(), player.decode(), stand_in.decode())
@@ -214,6 +245,7 @@ class _Batch:
             self._rename(board_id, period_id, player_id, stand_in_for(before[len(place) :] if before else b""))
         for table, condition in (
             (tables.submissions, tables.submissions.c.player == player_id),
+            (tables.reviews, tables.reviews.c.player == player_id),
             (tables.sessions, tables.sessions.c.player == player_id),
             (tables.friends, or_(tables.friends.c.player == player_id, tables.friends.c.other == player_id)),
             (tables.players, tables.players.c.player == player_id),
@@ -318,6 +350,7 @@ class _Batch:
             tables.standings,
             [{"board": board, "period_id": id_, "expires_ms": at} for (board, id_), at in self._begun.items()],
         )
+        self._upsert(tables.reviews, list(self._reviews.values()))
         if self._submissions:
             self._execute(insert(tables.submissions), self._submissions)
         if self._acts:

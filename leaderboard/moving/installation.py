@@ -35,8 +35,8 @@ KIND = "installation"
 
 #: In the order in which they come. Of `installation` only the names of NAMES.
 TABLES = (
-    "boards", "seasons", "standings", "entries", "players", "sessions", "friends", "keys", "installation",
-    "submissions", "audit",
+    "boards", "seasons", "standings", "entries", "players", "sessions", "friends", "reviews", "keys",
+    "installation", "submissions", "audit",
 )  # fmt: skip
 
 #: The rest says how far this archive is.

@@ -49,7 +49,9 @@ class Stage:
 def count_rows(lb: Installation) -> int:
     """How many rows there are, about, for whoever waits."""
     tables = lb.archive.tables
-    counted = (tables.keys, tables.players, tables.sessions, tables.friends, tables.entries, tables.boards)
+    counted = (
+        tables.keys, tables.players, tables.sessions, tables.friends, tables.reviews, tables.entries, tables.boards,
+    )  # fmt: skip
     with lb.archive.read() as connection:
         return sum(connection.execute(select(func.count()).select_from(table)).scalar_one() for table in counted)
 
@@ -135,6 +137,11 @@ def _friends(lb: Installation, rows: Sequence[Any]) -> list[Command]:
         if row.side.startswith("blocked;"):
             commands.append(("SADD", lb.keys.blockers(row.other), row.player))
     return commands
+
+
+def _reviews(lb: Installation, rows: Sequence[Any]) -> list[Command]:
+    """What is held; what was decided is in the archive alone."""
+    return [("HSET", lb.keys.held(row.player), row.review, row.held) for row in rows if row.state == "open"]
 
 
 def _entries(lb: Installation, rows: Sequence[Any]) -> list[Command]:
@@ -240,6 +247,7 @@ STAGES = (
     Stage("players", _by_key("players", _players)),
     Stage("sessions", _by_key("sessions", _sessions)),
     Stage("friends", _by_key("friends", _friends)),
+    Stage("reviews", _by_key("reviews", _reviews)),
     Stage("entries", _by_key("entries", _entries)),
     Stage("standings", _by_key("standings", _standings)),
     Stage("seasons", _by_key("seasons", _seasons)),

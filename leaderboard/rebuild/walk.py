@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table
 
 from leaderboard import definitions
 from leaderboard.entries import STAND_IN, unpack_head
+from leaderboard.held import review_row
 from leaderboard.rebuild.filling import Filling
 
 if TYPE_CHECKING:
@@ -53,11 +54,12 @@ def walk_store(filling: Filling) -> None:
             standings += _write_boards_whole(lb, connection, boards[first : first + BOARDS_AT_ONCE])
         filling.keep_up()
     standings = [one for one in standings if not has_expired(lb, one)]
-    filling.expect(count_entries(lb, standings) + counted["player"] + counted["friends"])
+    filling.expect(count_entries(lb, standings) + counted["player"] + counted["friends"] + counted["held"])
     for one in standings:
         _write_standings(filling, one)
     _write_each(filling, "players", _scan(lb, keys.player("")), _write_players)
     _write_each(filling, "friends", _scan(lb, keys.friends(""), FRIENDS_AT_ONCE), _write_friends)
+    _write_each(filling, "reviews", _scan(lb, keys.held(""), FRIENDS_AT_ONCE), _write_reviews)
 
 
 def board_ids(lb: Installation) -> set[str]:
@@ -244,6 +246,13 @@ def _write_friends(lb: Installation, connection: Connection, players: Sequence[s
         for other, side in _pairs(flat)
     ]
     upsert(lb, connection, lb.archive.tables.friends, rows)
+
+
+def _write_reviews(lb: Installation, connection: Connection, players: Sequence[str]) -> None:
+    """Those that are open; only the archive knew of others."""
+    replies = lb.store.read(*(("HGETALL", lb.keys.held(player)) for player in players))
+    rows = [review_row(review.decode(), packed) for flat in replies for review, packed in _pairs(flat)]
+    upsert(lb, connection, lb.archive.tables.reviews, rows)
 
 
 def _write_each(

@@ -66,34 +66,40 @@ local function resolve(policy, before, submission, tiebreaks)
 end
 
 -- submit: apply one submission to every standings it counts in; there is no other way to write a score.
---   keys   1 player hash · 2 gate · 3 maintenance · 4 rate · 5 replay · 6 kept standings of the board ·
---          then per standings: order, entries, distinct
+--   keys   1 player hash · 2 gate · 3 maintenance · 4 rate · 5 replay · 6 kept standings of the board · 7 rate of the player
+--          on all boards · 8 pace · 9 held · then per standings: order, entries, distinct
 --   args   1 player · 2 now_ms · 3 achieved_ms, '' for now · 4 session field, '' for a server
 --          5 session_expires_ms, the renewed one · 6 replay digest (16 bytes), '' for none; behind it, for one that must
 --            not count twice even when many others came since, the first moment (ms) it can have come
 --          7 revision · 8 season
 --          9 policy: best, latest, sum; correct for an admin's correction; refused for one that the caller will not
 --            apply, but that may be a repeat · 10 ties
---          11 rate interval_ms, '' for no limit · 12 rate burst · 13 "1" for ranks · 14 metadata
---          15 number of tiebreaks T · 16 score · T tiebreaks ·
+--          11 rate interval_ms, '' for no limit · 12 rate burst · 13, 14 the same of the player on all boards
+--          15 rules (store/lua/rules.lua), '' for none · 16 id of the review, if it comes to one
+--          17 who approves that review and why (JSON), '' for a submission that is new · 18 "1" for ranks · 19 metadata
+--          20 number of tiebreaks T · 21 score · T tiebreaks ·
 --          then per standings: period id, expires_at_ms ('' for never), its bit in `changed` · then the board
 --   reply  {"done", rate_left, rate_reset_ms, then per standings: changed, rank before, rank after, score}
 --            ranks are 0 where there is none or none was asked for; rate_left is -1 without a limit
---          {"repeat", changed bits, at_ms, season} · {"reused"} · {"limited", retry_after_ms, reset_ms}
+--          {"held", rate_left, rate_reset_ms} · {"broken", rule} · {"too_many_held"} · {"decided"}: not held any more
+--          {"repeat", changed bits, at_ms, season} · {"reused"}
+--          {"limited", retry_after_ms, reset_ms, "board" or "player"}
 --          {"doubtful", retry_after_ms}: it may have come before, and been forgotten for others
 --          {"refused"} · {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
 --          {"journal_full"}
 --          {"out_of_range", i}: the i-th number (0 the score, else a tiebreak) of a sum
 --   cost   O(S log N) for S standings of N entries
 local function submit(keys, args)
-  local player, now, session = args[1], tonumber(args[2]), args[4]
-  local known = redis.call('HMGET', keys[1], 'state', 'created_at', session ~= '' and session or 'created_at')
-  local session_expires = session ~= '' and tonumber(known[3] or 0)
+  local player, now, session, board = args[1], tonumber(args[2]), args[4], args[#args]
+  local known = redis.call('HMGET', keys[1], 'state', 'created_at', 'submissions',
+    session ~= '' and session or 'created_at')
+  local session_expires = session ~= '' and tonumber(known[4] or 0)
   if session_expires and session_expires <= now then return {'unauthenticated'} end
   if known[1] then return {'erased'} end
 
   local gate = read_gate(keys[2])
-  local digest, epoch, correction = args[6], tonumber(gate[4] or 0), args[9] == 'correct'
+  local digest, epoch = args[6], tonumber(gate[4] or 0)
+  local correction, approval = args[9] == 'correct', args[17] ~= ''
   if digest ~= '' then
     local refusal = replay_refuses(keys[5], digest, now, epoch)
     if refusal then
@@ -104,75 +110,98 @@ local function submit(keys, args)
   end
   if args[9] == 'refused' then return {'refused'} end
   if is_stale(gate, args[7], args[8]) then return {'stale'} end
-  -- An admin may correct entries while a board takes no submissions.
-  if not correction then
+  -- An admin may correct entries and approve what is held while a board takes no submissions.
+  if not correction and not approval then
     if redis.call('EXISTS', keys[3]) == 1 then return {'maintenance'} end
     if gate[3] ~= 'open' then return {'closed', gate[3]} end
   end
   if journal_is_full() then return {'journal_full'} end
+  if approval and redis.call('HEXISTS', keys[9], args[16]) == 0 then return {'decided'} end
 
   if #digest > 16 then
     local doubtful_ms = replay_is_doubtful(keys[5], tonumber(string.sub(digest, 17)))
     if doubtful_ms then return {'doubtful', doubtful_ms} end
   end
-  local rate = {left = -1, reset_ms = 0}
-  local rate_after
+  local rate, rate_after = {left = -1, reset_ms = 0}, nil
   if args[11] ~= '' then
     local allowed
     allowed, rate_after, rate = check_rate(keys[4], now, tonumber(args[11]), tonumber(args[12]))
-    if not allowed then return {'limited', rate.retry_ms, rate.reset_ms} end
+    if not allowed then return {'limited', rate.retry_ms, rate.reset_ms, 'board'} end
+  end
+  local player_after
+  if args[13] ~= '' then
+    local allowed, overall
+    allowed, player_after, overall = check_rate(keys[7], now, tonumber(args[13]), tonumber(args[14]))
+    if not allowed then return {'limited', overall.retry_ms, overall.reset_ms, 'player'} end
   end
 
-  local policy, ties, with_ranks, tiebreaks = args[9], args[10], args[13] == '1', tonumber(args[15])
+  local policy, ties, with_ranks, tiebreaks = args[9], args[10], args[18] == '1', tonumber(args[20])
   local submission = {
-    score = tonumber(args[16]), tiebreaks = {}, metadata = args[14],
+    score = tonumber(args[21]), tiebreaks = {}, metadata = args[19],
     achieved = args[3] == '' and now or tonumber(args[3]), stamped = args[3] ~= '',
   }
-  for i = 1, tiebreaks do submission.tiebreaks[i] = tonumber(args[16 + i]) end
+  for i = 1, tiebreaks do submission.tiebreaks[i] = tonumber(args[21 + i]) end
 
   -- Every standings is read and resolved before the first write: a function is atomic, not transactional.
   local steps = {}
-  for i = 1, (#keys - 6) / 3 do
-    local standings = standings_at(keys, 7, i)
+  for i = 1, (#keys - 9) / 3 do
+    local standings = standings_at(keys, 10, i)
     local bytes = redis.call('HGET', standings.entries, player)
     local before = bytes and decode_entry(bytes, tiebreaks) or nil
     local after, place = resolve(policy, before, submission, tiebreaks)
     if not after then return {'out_of_range', place} end
-    local rank_before = 0
-    if with_ranks and before then
-      rank_before = rank_of(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
-    end
-    steps[i] = {standings = standings, before = before, after = after, rank = rank_before, bytes = bytes,
-      period_id = args[14 + tiebreaks + 3 * i], expires_at = args[15 + tiebreaks + 3 * i],
-      bit = tonumber(args[16 + tiebreaks + 3 * i])}
+    steps[i] = {standings = standings, before = before, after = after, bytes = bytes,
+      moved = not (before and same_place(before, after)),
+      period_id = args[19 + tiebreaks + 3 * i], expires_at = args[20 + tiebreaks + 3 * i],
+      bit = tonumber(args[21 + tiebreaks + 3 * i])}
+  end
+
+  local rules, pace, broken = args[15] ~= '' and cmsgpack.unpack(args[15]), nil, {}
+  if rules then
+    local refusing
+    broken, refusing, pace = check_rules(rules, {
+      player = player, now = now, policy = policy, submission = submission, steps = steps,
+      submissions = tonumber(known[3] or 0), pace_key = keys[8],
+    })
+    if refusing then return {'broken', refusing} end
+    if #broken > 0 and redis.call('HLEN', keys[9]) >= HELD_MOST then return {'too_many_held'} end
   end
 
   local reply, changed_bits, journaled = {'done', rate.left, rate.reset_ms}, 0, {}
-  for _, step in ipairs(steps) do
-    local before, after, head = step.before, step.after, encode_head(step.after)
-    local moved = not (before and same_place(before, after))
-    if write_entry(step.standings, ties, tiebreaks, player, before, after, head, step.expires_at) then
-      keep_standings(keys[6], now, args[#args], step.period_id, step.expires_at)
+  if #broken > 0 then
+    reply[1], changed_bits = 'held', HELD_BIT
+  else
+    for _, step in ipairs(steps) do
+      local standings, before, after, head = step.standings, step.before, step.after, encode_head(step.after)
+      local rank_before = 0
+      if with_ranks and before then
+        rank_before = rank_of(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
+      end
+      if write_entry(standings, ties, tiebreaks, player, before, after, head, step.expires_at) then
+        keep_standings(keys[6], now, board, step.period_id, step.expires_at)
+      end
+      if before and ties == 'dense' and not same_result(before, after, tiebreaks) then
+        drop_distinct(standings, tiebreaks, before)
+      end
+      local changed = step.moved or before.metadata ~= after.metadata
+      if changed then changed_bits = changed_bits + step.bit end
+      local rank = rank_before
+      if with_ranks and step.moved then
+        rank = rank_of(standings, ties, tiebreaks, after.score, after.prefix, player)
+      end
+      -- The metadata is the submission's or the one that stood there before.
+      journaled[#journaled + 1] = {step.period_id, head, after.metadata == submission.metadata and 1 or 0}
+      if correction then audit_entry(step.bytes, head .. after.metadata) end
+      reply[#reply + 1] = changed and 1 or 0
+      reply[#reply + 1] = rank_before
+      reply[#reply + 1] = rank
+      reply[#reply + 1] = after.score
     end
-    if before and ties == 'dense' and not same_result(before, after, tiebreaks) then
-      drop_distinct(step.standings, tiebreaks, before)
-    end
-    local changed = moved or before.metadata ~= after.metadata
-    if changed then changed_bits = changed_bits + step.bit end
-    local rank = step.rank
-    if with_ranks and moved then
-      rank = rank_of(step.standings, ties, tiebreaks, after.score, after.prefix, player)
-    end
-    -- The metadata is the submission's or the one that stood there before.
-    journaled[#journaled + 1] = {step.period_id, head, after.metadata == submission.metadata and 1 or 0}
-    if correction then audit_entry(step.bytes, head .. after.metadata) end
-    reply[#reply + 1] = changed and 1 or 0
-    reply[#reply + 1] = step.rank
-    reply[#reply + 1] = rank
-    reply[#reply + 1] = after.score
   end
 
   if rate_after then spend_rate(keys[4], now, rate_after) end
+  if player_after then spend_rate(keys[7], now, player_after) end
+  if pace then keep_pace(keys[8], now, pace, #broken > 0) end
   local replay = ''
   if digest ~= '' then replay = remember_replay(keys[5], digest, changed_bits, now, tonumber(args[8]), epoch) end
   if not known[2] then redis.call('HSET', keys[1], 'created_at', args[2]) end
@@ -181,10 +210,20 @@ local function submit(keys, args)
     redis.call('HSET', keys[1], session, args[5])
     record('session', now, player, session, tonumber(args[5]))
   end
+  if #broken > 0 then
+    local held = pack_held(board, epoch, now, tonumber(args[8]), submission, rules, broken, steps)
+    redis.call('HSET', keys[9], args[16], held)
+    record('hold', now, player, args[16], tonumber(known[2] or now), held, replay)
+    return reply
+  end
   -- A correction is not counted; false leaves the number as it is.
   local count = not correction and redis.call('HINCRBY', keys[1], 'submissions', 1)
-  record('submit', now, player, args[#args], tonumber(known[2] or now), count, submission.score, submission.tiebreaks,
+  record('submit', now, player, board, tonumber(known[2] or now), count, submission.score, submission.tiebreaks,
     submission.achieved, submission.metadata, changed_bits, replay, journaled)
+  if approval then
+    redis.call('HDEL', keys[9], args[16])
+    record('decide', now, player, args[16], 'approved', args[17])
+  end
   return reply
 end
 register_change('submit', submit, {})
