@@ -9,6 +9,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from leaderboard import periods
+from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError
 from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem, invalid
@@ -25,7 +26,10 @@ _ADMIN = Caller(Role.ADMIN)
 def correct_entry(
     lb: Installation, snapshot: Snapshot, period: Period, occurrence: Occurrence, submission: Submission
 ) -> None:
-    """Set a player's entry in one standings, whatever the board's policy. Raises as `submissions.submit`."""
+    """Set a player's entry in one standings, whatever the board's policy; a banned player's stays hidden.
+
+    Raises as `submissions.submit`.
+    """
     now = lb.clock.now_ms()
     _check_open(period, occurrence, now)
     achieved = now if submission.achieved_ms is None else submission.achieved_ms
@@ -34,7 +38,9 @@ def correct_entry(
     counts_in = [(period, occurrence)]
     prepared = prepare_call(lb, _ADMIN, submission, snapshot, "correct", now, achieved, counts_in, ranks=False)
     reply = lb.store.change(*prepared.call)
-    if reply[0] == b"stale":
+    if reply[0] == b"ended":
+        lift_if_over(lb, submission.player)
+    if reply[0] in (b"stale", b"ended"):
         raise StaleError
     result = read_reply(prepared, reply)
     if isinstance(result, Problem):

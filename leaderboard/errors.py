@@ -76,6 +76,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "unauthenticated": (401, "This call needs a valid credential in Authorization: Bearer."),
     "forbidden": (403, "This credential may not do this."),
     "blocked": (403, "One of the two players blocks the other."),
+    "player_banned": (403, "The player is banned; `ends_at` says until when, null for ever."),
     "quota_exceeded": (403, "A limit on how many of these may exist is reached."),
     # 404, 405
     "not_found": (404, "There is nothing at this path."),
@@ -83,6 +84,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "player_not_found": (404, "There is no such player."),
     "entry_not_found": (404, "The player has no entry in these standings."),
     "period_not_found": (404, "The board has no such period."),
+    "ban_not_found": (404, "The player is not banned."),
     "key_not_found": (404, "There is no such key."),
     "method_not_allowed": (405, "This path does not take this method."),
     # 409: right in form, but not as things stand

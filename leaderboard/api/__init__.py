@@ -8,7 +8,7 @@ import secrets
 from flask import Flask, Response, current_app, g, request
 from werkzeug.routing import BaseConverter
 
-from leaderboard.api import admin, boards, documents, friends, health, metrics, players, standings, submissions
+from leaderboard.api import admin, bans, boards, documents, friends, health, metrics, players, standings, submissions
 from leaderboard.api.cors import allow_origins
 from leaderboard.api.fields import BOARD_ID, PLAYER_ID, RESERVED_PLAYERS
 from leaderboard.api.problems import register_error_handlers
@@ -36,7 +36,7 @@ def register_api(app: Flask, settings: Settings) -> None:
     app.before_request(_confirm_claim)
     app.after_request(_show_request_name)
     allow_origins(app, settings.cors_origins)
-    for module in (health, metrics, boards, submissions, standings, players, friends, admin, documents):
+    for module in (health, metrics, boards, submissions, standings, players, friends, bans, admin, documents):
         app.register_blueprint(module.blueprint)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import INCLUDE, Schema, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
+from leaderboard.bans import BanKind
 from leaderboard.credentials import ROLES
 from leaderboard.model import FriendState, PeriodKind, PeriodState
 from leaderboard.submission import Outcome
@@ -317,6 +318,15 @@ class MaintenanceAnswer(Answer):
     active = fields.Boolean(required=True)
     reason = fields.String(required=True, allow_none=True)
     since = _instant(nullable=True)
+
+
+class BanAnswer(Answer):
+    player = fields.String(required=True)
+    kind = fields.Enum(BanKind, by_value=True, required=True)
+    reason = fields.String(required=True)
+    author = fields.String(required=True, metadata={"description": "The id of the key it was made with."})
+    created_at = _instant()
+    ends_at = _instant(nullable=True)
 
 
 class HealthAnswer(Answer):

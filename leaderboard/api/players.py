@@ -24,7 +24,7 @@ PLAYER_ERRORS = ("player_not_found", "player_erased")
     "sign_in",
     body=schemas.SignInSchema,
     answers={201: answers.SessionAnswer},
-    errors=("player_erased", "outcome_unknown"),
+    errors=("player_banned", "player_erased", "outcome_unknown"),
 )
 def sign_in(request: Request) -> Response:
     """Sign in with a device.
@@ -40,7 +40,7 @@ def sign_in(request: Request) -> Response:
     "create_session",
     role=Role.SERVER,
     answers={201: answers.SessionAnswer},
-    errors=("player_erased", "outcome_unknown"),
+    errors=("player_banned", "player_erased", "outcome_unknown"),
 )
 def create_session(request: Request, player: str) -> Response:
     """Sign a player in, on a server's word.
@@ -171,7 +171,8 @@ def list_player_entries(request: Request, player: str) -> Response:
     list_name = f"/players/{player}/entries"
     after = read_id_cursor(list_name, request.query.get("cursor"))
     snapshots, last = boards.list_boards(lb, request.query["limit"], after, None)
-    rows = standings.find_player_entries(lb, snapshots, request.caller.may_read, player, lb.clock.now_ms())
+    now, own = lb.clock.now_ms(), request.caller.hidden_self
+    rows = standings.find_player_entries(lb, snapshots, request.caller.may_read, player, now, hidden_self=own)
     return answer(
         {
             "entries": [

@@ -19,6 +19,7 @@ from leaderboard.api.fields import (
     QueryScore,
     Score,
 )
+from leaderboard.bans import BanKind
 from leaderboard.credentials import ROLES
 from leaderboard.friends import LINK_MOST
 from leaderboard.model import BoardState, FriendState, PeriodKind
@@ -155,6 +156,14 @@ class KeySchema(Schema):
     role = fields.String(required=True, validate=validate.OneOf(list(ROLES)))
 
 
+class BanSchema(Schema):
+    kind = fields.Enum(BanKind, by_value=True, required=True)
+    reason = fields.String(required=True, validate=validate.Length(1, 500))
+    ends_at = Instant(
+        load_default=None, allow_none=True, metadata={"description": "When it ends by itself; null for never."}
+    )
+
+
 class MaintenanceSchema(Schema):
     reason = fields.String(load_default="", validate=validate.Length(max=500))
 
@@ -226,5 +235,9 @@ class DryRunQuery(Schema):
     dry_run = Boolean(load_default=False, metadata={"description": "true changes nothing and answers what would."})
 
 
-class ReasonQuery(PeriodQuery):
+class LiftQuery(Schema):
     reason = fields.String(required=True, validate=validate.Length(1, 500))
+
+
+class ReasonQuery(PeriodQuery, LiftQuery):
+    pass

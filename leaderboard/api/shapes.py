@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from leaderboard.api.fields import show_instant
+from leaderboard.bans import Ban
 from leaderboard.boards import Snapshot
 from leaderboard.definitions import to_definition
 from leaderboard.model import Board, Entry, Occurrence, PeriodState, PlayerName
@@ -134,6 +135,17 @@ def show_export(data: PlayerData) -> dict[str, Any]:
             }
             for kept in data.submissions
         ],
+    }
+
+
+def show_ban(ban: Ban) -> dict[str, Any]:
+    return {
+        "player": ban.player,
+        "kind": ban.kind.value,
+        "reason": ban.reason,
+        "author": ban.author,
+        "created_at": show_instant(ban.created_ms),
+        "ends_at": show_instant(ban.ends_ms),
     }
 
 

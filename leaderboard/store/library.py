@@ -13,7 +13,7 @@ from importlib import resources
 
 #: Each file may use what the files before it define.
 FILES = (
-    "prelude", "journal", "order", "entry", "gate", "rate", "replay", "submit", "standings", "board", "player",
+    "prelude", "journal", "order", "entry", "gate", "rate", "replay", "ban", "submit", "standings", "board", "player",
     "friends", "import", "installation",
 )  # fmt: skip
 

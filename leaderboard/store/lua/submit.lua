@@ -78,16 +78,20 @@ end
 --   reply  {"done", rate_left, rate_reset_ms, then per standings: changed, rank before, rank after, score}
 --            ranks are 0 where there is none or none was asked for; rate_left is -1 without a limit
 --          {"repeat", changed bits, at_ms, season} · {"reused"} · {"limited", retry_after_ms, reset_ms}
+--          {"banned", ends_ms} · {"ended"}: its ban is over and to be lifted first
 --          {"refused"} · {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
 --          {"journal_full"}
 --          {"out_of_range", i}: the i-th number (0 the score, else a tiebreak) of a sum
 --   cost   O(S log N) for S standings of N entries
 local function submit(keys, args)
   local player, now, session = args[1], tonumber(args[2]), args[4]
-  local known = redis.call('HMGET', keys[1], 'state', 'created_at', session ~= '' and session or 'created_at')
+  local known = redis.call('HMGET', keys[1], 'state', 'created_at', session ~= '' and session or 'created_at', 'ban')
   local session_expires = session ~= '' and tonumber(known[3] or 0)
   if session_expires and session_expires <= now then return {'unauthenticated'} end
   if known[1] then return {'erased'} end
+  local hidden = known[4]
+  local refusal = hidden and ban_refuses(hidden, now, args[9] == 'correct')
+  if refusal then return refusal end
 
   local gate = read_gate(keys[2])
   local digest, epoch, correction = args[6], tonumber(gate[4] or 0), args[9] == 'correct'
@@ -133,7 +137,7 @@ local function submit(keys, args)
     if not after then return {'out_of_range', place} end
     local rank_before = 0
     if with_ranks and before then
-      rank_before = rank_of(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
+      rank_before = (hidden and rank_at or rank_of)(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
     end
     steps[i] = {standings = standings, before = before, after = after, rank = rank_before,
       period_id = args[14 + tiebreaks + 3 * i], expires_at = args[15 + tiebreaks + 3 * i],
@@ -144,7 +148,7 @@ local function submit(keys, args)
   for _, step in ipairs(steps) do
     local before, after, head = step.before, step.after, encode_head(step.after)
     local moved = not (before and same_place(before, after))
-    if write_entry(step.standings, ties, tiebreaks, player, before, after, head, step.expires_at) then
+    if write_entry(step.standings, ties, tiebreaks, player, before, after, head, step.expires_at, hidden) then
       keep_standings(keys[6], now, args[#args], step.period_id, step.expires_at)
     end
     if before and ties == 'dense' and not same_result(before, after, tiebreaks) then
@@ -154,10 +158,11 @@ local function submit(keys, args)
     if changed then changed_bits = changed_bits + step.bit end
     local rank = step.rank
     if with_ranks and moved then
-      rank = rank_of(step.standings, ties, tiebreaks, after.score, after.prefix, player)
+      rank = (hidden and rank_at or rank_of)(step.standings, ties, tiebreaks, after.score, after.prefix, player)
     end
     -- The metadata is the submission's or the one that stood there before.
-    journaled[#journaled + 1] = {step.period_id, head, after.metadata == submission.metadata and 1 or 0}
+    local own_metadata = after.metadata == submission.metadata and 1 or 0
+    journaled[#journaled + 1] = {step.period_id, head, own_metadata + (hidden and 2 or 0)}
     reply[#reply + 1] = changed and 1 or 0
     reply[#reply + 1] = step.rank
     reply[#reply + 1] = rank
@@ -218,7 +223,8 @@ local function remove_entries(keys, args)
     local bytes = redis.call('HGET', standings.entries, player)
     if bytes then
       local entry = decode_entry(bytes, tiebreaks)
-      if random ~= '' then
+      -- One that is hidden has no place in which something nameless could stay.
+      if random ~= '' and redis.call('ZSCORE', standings.order, entry.prefix .. player) then
         record('anonymise', now, board, period_id, player, anonymise(standings, tiebreaks, player, entry, random))
       else
         redis.call('ZREM', standings.order, entry.prefix .. player)
