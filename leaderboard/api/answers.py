@@ -109,11 +109,23 @@ class KeptFriendAnswer(Answer):
     by = fields.String(required=True, metadata={"description": "Whose act it was: a player, or `server`."})
 
 
+class BanAnswer(Answer):
+    player = fields.String(required=True)
+    kind = fields.Enum(BanKind, by_value=True, required=True)
+    reason = fields.String(required=True)
+    author = fields.String(required=True, metadata={"description": "The id of the key it was made with."})
+    created_at = _instant()
+    ends_at = _instant(nullable=True)
+
+
 class ExportAnswer(Answer):
     player = fields.Nested(ProfileAnswer, required=True)
     exported_at = _instant()
     device_hash = fields.String(
         required=True, allow_none=True, metadata={"description": "SHA-256 of the device id it signs in with."}
+    )
+    ban = fields.Nested(
+        BanAnswer, required=True, allow_none=True, metadata={"description": "null for none, and for the player itself."}
     )
     sessions = fields.List(fields.Nested(KeptSessionAnswer), required=True)
     friends = fields.List(fields.Nested(KeptFriendAnswer), required=True)
@@ -318,15 +330,6 @@ class MaintenanceAnswer(Answer):
     active = fields.Boolean(required=True)
     reason = fields.String(required=True, allow_none=True)
     since = _instant(nullable=True)
-
-
-class BanAnswer(Answer):
-    player = fields.String(required=True)
-    kind = fields.Enum(BanKind, by_value=True, required=True)
-    reason = fields.String(required=True)
-    author = fields.String(required=True, metadata={"description": "The id of the key it was made with."})
-    created_at = _instant()
-    ends_at = _instant(nullable=True)
 
 
 class HealthAnswer(Answer):

@@ -148,11 +148,13 @@ def export_player(request: Request, player: str) -> Response:
     """Everything stored about a player.
 
     Its profile, sessions, friends and blocks, its entries in every standings, past ones too, and its submissions for
-    as long as they are kept one by one. What others keep about the player, such as that they block it, is theirs.
+    as long as they are kept one by one; for servers its ban, too. What others keep about the player, such as that they
+    block it, is theirs.
     """
     player = request.player(player)
     request.caller.require_player(player)
-    return answer(show_export(privacy.export_player(request.lb, player)), cached=False)
+    data = privacy.export_player(request.lb, player, with_ban=request.caller.role >= Role.SERVER)
+    return answer(show_export(data), cached=False)
 
 
 @blueprint.get("/players/<player:player>/entries")

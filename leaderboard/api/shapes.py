@@ -113,6 +113,7 @@ def show_export(data: PlayerData) -> dict[str, Any]:
         "player": show_profile(data.profile, private=True),
         "exported_at": show_instant(data.at_ms),
         "device_hash": data.device,
+        "ban": show_ban(data.ban) if data.ban else None,
         "sessions": [{"expires_at": show_instant(at_ms)} for at_ms in data.sessions_ms],
         "friends": [
             {"player": friend.player, "state": friend.state, "since": show_instant(friend.since_ms), "by": friend.by}
