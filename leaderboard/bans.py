@@ -76,6 +76,31 @@ def get_ban(lb: Installation, player: str) -> Ban:
     return ban
 
 
+def list_bans(lb: Installation, kind: BanKind | None, limit: int, after: str | None) -> tuple[list[Ban], str | None]:
+    """Bans that are not over, in order of player id after one, and the id to go on after. Costs O(limit) where `kind`
+    leaves none out."""
+    found: list[Ban] = []
+    while True:
+        start = f"({after}" if after else "-"
+        ids = lb.store.read(("ZRANGEBYLEX", lb.keys.bans, start, "+", "LIMIT", 0, limit + 1))[0]
+        players = [player.decode() for player in ids]
+        packed = lb.store.read(*(("HGET", lb.keys.player(player), "ban") for player in players)) if players else []
+        now = lb.clock.now_ms()
+        for player, value in zip(players, packed, strict=True):
+            if value is None:
+                # Lifted between the two reads.
+                continue
+            ban = read_ban(player, value)
+            if ban.is_over(now) or kind not in (None, ban.kind):
+                continue
+            if len(found) == limit:
+                return found, found[-1].player
+            found.append(ban)
+        if len(players) <= limit:
+            return found, None
+        after = players[-1]
+
+
 def set_ban(lb: Installation, player: str, kind: BanKind, reason: str, author: str, ends_ms: int | None) -> Ban:
     """Ban a player, or change its ban, and hide its entries in every standings that is not settled.
 
@@ -84,7 +109,7 @@ def set_ban(lb: Installation, player: str, kind: BanKind, reason: str, author: s
     """
     reply = lb.store.change(
         "set_ban",
-        [lb.keys.player(player), lb.keys.bans],
+        _keys(lb, player),
         [player, lb.clock.now_ms(), kind.value, "" if ends_ms is None else ends_ms, author, _pack_reason(reason)],
     )
     match reply[0]:
@@ -113,9 +138,13 @@ def lift_if_over(lb: Installation, player: str) -> bool:
 
 def lift_due(lb: Installation) -> None:
     """Lift the bans that are over by now, some at a time. Raises Problem (503)."""
-    due = lb.store.read(("ZRANGEBYSCORE", lb.keys.bans, "-inf", lb.clock.now_ms(), "LIMIT", 0, LIFT_AT_ONCE))[0]
+    due = lb.store.read(("ZRANGEBYSCORE", lb.keys.ban_ends, "-inf", lb.clock.now_ms(), "LIMIT", 0, LIFT_AT_ONCE))[0]
     for player in due:
         lift_if_over(lb, player.decode())
+
+
+def _keys(lb: Installation, player: str) -> list[str]:
+    return [lb.keys.player(player), lb.keys.bans, lb.keys.ban_ends]
 
 
 def _pack_reason(reason: str) -> str:
@@ -135,7 +164,7 @@ def _read(lb: Installation, player: str) -> Ban:
 
 
 def _lift(lb: Installation, player: str, when: str) -> bool:
-    keys = [lb.keys.player(player), lb.keys.bans]
+    keys = _keys(lb, player)
     reply = lb.store.change("begin_lift", keys, [player, lb.clock.now_ms(), when])
     if reply[0] != b"lifting":
         return False

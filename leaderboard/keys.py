@@ -38,7 +38,8 @@ Permanent, about players
                                   device (digest), submissions, state, ban (store/lua/ban.lua), and ``s:<digest>`` →
                                   expires_ms for each session.
                                   An erased player leaves only state, for 30 days
-    ``lb:{0}:bans``               zset: banned player → when its ban ends (ms; 0 while it is being lifted), of those
+    ``lb:{0}:bans``               zset, all scores 0: the players that are banned, in order of id, for paging
+    ``lb:{0}:bans:ends``          zset: banned player → when its ban ends (ms; 0 while it is being lifted), of those
                                   that end
     ``lb:{0}:names``              hash: player → its public profile (JSON), once more, so that a page is one call
     ``lb:{0}:friends:<player>``   hash: other → ``state;at_ms;who`` (store/lua/friends.lua)
@@ -92,6 +93,7 @@ class Keys:
         self.keys = self._home + "keys"
         self.names = self._home + "names"
         self.bans = self._home + "bans"
+        self.ban_ends = self._home + "bans:ends"
 
     def gate(self, board: str) -> str:
         return f"{self._home}gate:{board}"

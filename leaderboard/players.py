@@ -100,7 +100,14 @@ def erase_player(lb: Installation, player: str) -> None:
     now = lb.clock.now_ms()
     lb.store.change(
         "finish_erasure",
-        [key, lb.keys.bans, lb.keys.friends(player), lb.keys.blockers(player), lb.keys.replay(player)],
+        [
+            key,
+            lb.keys.bans,
+            lb.keys.ban_ends,
+            lb.keys.friends(player),
+            lb.keys.blockers(player),
+            lb.keys.replay(player),
+        ],
         [player, now, now + ERASED_DAYS * DAY_MS],
     )
 

@@ -28,7 +28,7 @@ from tests.fresh import begin_anew
 
 #: Keys that need no expiry, as leaderboard/keys.py lists them.
 PERMANENT = re.compile(
-    rb"lb:\{0\}:(boards|boards:index|gate:.*|seasons:.*|kept:.*|maintenance|store|journal|rebuild|keys|names|bans)"
+    rb"lb:\{0\}:(boards|boards:index|gate:.*|seasons:.*|kept:.*|maintenance|store|journal|rebuild|keys|names|bans|bans:ends)"
     rb"|lb:\{0\}:(player|friends|blockers):.*"
     rb"|lb:device:.*"
     rb"|lb:\{0\}:(order|entries|distinct):[^:]+:(s[0-9]+|all)"

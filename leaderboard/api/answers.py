@@ -332,6 +332,10 @@ class MaintenanceAnswer(Answer):
     since = _instant(nullable=True)
 
 
+class BansAnswer(NextAnswer):
+    bans = fields.List(fields.Nested(BanAnswer), required=True)
+
+
 class HealthAnswer(Answer):
     status = fields.String(required=True)
 

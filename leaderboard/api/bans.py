@@ -9,11 +9,34 @@ from leaderboard.api import answers, schemas
 from leaderboard.api.operation import Request, answer, no_content, operation
 from leaderboard.api.shapes import show_ban
 from leaderboard.callers import Role
+from leaderboard.cursors import read_id_cursor, write_id_cursor
 from leaderboard.errors import invalid
 
 blueprint = Blueprint("bans", __name__, url_prefix="/v1/admin")
 
 PLAYER_ERRORS = ("player_not_found", "player_erased", "outcome_unknown")
+
+
+@blueprint.get("/bans")
+@operation(
+    "list_bans",
+    role=Role.ADMIN,
+    query=schemas.BansQuery,
+    answers={200: answers.BansAnswer},
+    errors=("malformed_cursor",),
+)
+def list_bans(request: Request) -> Response:
+    """The bans there are, in order of player id."""
+    query = request.query
+    list_name = "/admin/bans"
+    after = read_id_cursor(list_name, query.get("cursor"))
+    found, last = bans.list_bans(request.lb, query.get("kind"), query["limit"], after)
+    return answer(
+        {
+            "bans": [show_ban(ban) for ban in found],
+            "next_cursor": write_id_cursor(list_name, last) if last else None,
+        }
+    )
 
 
 @blueprint.put("/players/<player:player>/ban")

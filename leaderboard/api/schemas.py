@@ -231,6 +231,12 @@ class FriendsQuery(Schema):
     cursor = cursor()
 
 
+class BansQuery(Schema):
+    kind = fields.Enum(BanKind, by_value=True, metadata={"description": "Of both kinds if absent."})
+    limit = limit(50, 200)
+    cursor = cursor()
+
+
 class DryRunQuery(Schema):
     dry_run = Boolean(load_default=False, metadata={"description": "true changes nothing and answers what would."})
 

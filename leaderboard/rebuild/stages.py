@@ -111,9 +111,10 @@ def _players(lb: Installation, rows: Sequence[Any]) -> list[Command]:
             fields += ("state", row.state)
         if row.ban is not None:
             fields += ("ban", row.ban)
+            commands.append(("ZADD", lb.keys.bans, 0, row.player))
             ends_ms = read_ban(row.player, row.ban).ends_ms
             if ends_ms is not None:
-                commands.append(("ZADD", lb.keys.bans, ends_ms, row.player))
+                commands.append(("ZADD", lb.keys.ban_ends, ends_ms, row.player))
         if fields:
             commands.append(("HSET", key, *fields))
         public = {name: value for name in _PUBLIC if (value := getattr(row, name)) is not None}

@@ -20,7 +20,7 @@ OPERATIONS = {
     "list_friends_standings", "lookup_entries", "get_distribution", "list_periods", "put_board",
     "get_board_definition", "delete_board", "reset_board", "put_entry", "delete_entry", "list_keys", "create_key",
     "revoke_key", "get_maintenance", "put_maintenance", "delete_maintenance", "get_liveness", "get_readiness",
-    "get_metrics", "put_ban", "get_ban", "delete_ban",
+    "get_metrics", "list_bans", "put_ban", "get_ban", "delete_ban",
 }  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def test_standings_that_are_settled_during_a_ban_are_settled_without_the_banned(
     if erased:
         # Nobody sees a place there, so nothing nameless is to stay in it.
         api.server.delete("/v1/players/b")
-        assert not raw.zscore("lb:{0}:bans", "b")
+        assert not raw.exists("lb:{0}:bans", "lb:{0}:bans:ends")
         refused(api.admin.call("GET", path_of("b")), 410, "player_erased")
     else:
         lift(api, "b")
@@ -196,7 +196,7 @@ def test_an_erased_ban_leaves_nothing_where_the_store_has_the_standings_no_more(
         pass
     with lb.archive.read() as connection:
         assert [row.player for row in connection.execute(lb.archive.tables.entries.select())] == ["a"]
-    assert not raw.exists("lb:{0}:bans")
+    assert not raw.exists("lb:{0}:bans", "lb:{0}:bans:ends")
 
 
 # -- who is refused ----------------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_when_a_ban_is_over_whoever_notices_brings_everything_back(
             bans.lift_due(lb)
     assert api.table("other") == [(1, "alice", 10), (2, "bob", 5)]
     assert [player for _, player, _ in api.table()] == ["alice", "bob"]
-    assert not raw.exists("lb:{0}:bans")
+    assert not raw.exists("lb:{0}:bans", "lb:{0}:bans:ends")
     assert not raw.hexists("lb:{0}:player:alice", "ban")
     held(raw, drain, clock)
     assert_archive_is_store(lb.archive, raw)
@@ -330,7 +330,9 @@ def test_a_lifting_that_was_cut_off_is_finished_before_anything_is_written(
     api.define("main", ties="dense")
     api.submit("alice", 10)
     ban(api, "alice", kind)
-    lb.store.change("begin_lift", [lb.keys.player("alice"), lb.keys.bans], ["alice", clock.now_ms(), "now"])
+    lb.store.change(
+        "begin_lift", [lb.keys.player("alice"), lb.keys.bans, lb.keys.ban_ends], ["alice", clock.now_ms(), "now"]
+    )
     assert api.table() == []
     # The entry does not move by this one, and yet it is there afterwards.
     assert api.submit("alice", 1)["standings"][0]["rank"] == 1
@@ -343,7 +345,7 @@ def test_a_ban_in_the_middle_of_a_lifting_stays(api: Client, lb: Installation, c
     api.define("main")
     api.submit("alice", 10)
     ban(api, "alice")
-    keys = [lb.keys.player("alice"), lb.keys.bans]
+    keys = [lb.keys.player("alice"), lb.keys.bans, lb.keys.ban_ends]
     lifting = lb.store.change("begin_lift", keys, ["alice", clock.now_ms(), "now"])
     clock.pass_ms(1)
     ban(api, "alice", "shadow")

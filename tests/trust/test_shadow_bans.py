@@ -253,7 +253,7 @@ def test_a_ban_says_who_made_it_when_and_why_and_repeating_it_changes_nothing(
         assert changed["created_at"] > created_at
         assert api.table() == []
         own.post(SUBMISSIONS, {"player": "alice", "score": 11}, expect=status)
-    assert not raw.exists("lb:{0}:bans")
+    assert not raw.exists("lb:{0}:bans:ends")
     lift(api, "alice")
     assert api.table() == [(1, "alice", 11)]
     for method in ("GET", "DELETE"):
@@ -286,6 +286,26 @@ def test_a_ban_that_is_not_right_changes_nothing(
     assert problem["errors"][0]["pointer"] == pointer
     assert api.table() == [(1, "alice", 10)]
     assert not raw.hexists("lb:{0}:player:alice", "ban")
+
+
+def test_bans_are_listed_by_player_and_kind(api: Client, clock: SetClock) -> None:
+    players = [f"p{i}" for i in range(7)]
+    for i, player in enumerate(players):
+        api.server.put(f"/v1/players/{player}", {}, expect=201)
+        ban(api, player, "shadow" if i % 2 else "ban", clock.now_ms() + 1000 if i == 4 else None)
+    lift(api, "p2")
+    clock.pass_ms(1000)
+    # p4's is over, and nobody has noticed yet.
+    for query, expected in (("", "01356"), ("&kind=ban", "06"), ("&kind=shadow", "135")):
+        for limit in (1, 2, 3, 200):
+            found, cursor = [], ""
+            while cursor is not None:
+                page = api.admin.get(f"/v1/admin/bans?limit={limit}{query}" + (f"&cursor={cursor}" if cursor else ""))
+                assert len(page["bans"]) <= limit
+                found += page["bans"]
+                cursor = page["next_cursor"]
+            assert [one["player"] for one in found] == [f"p{i}" for i in expected]
+    assert found[0] == api.admin.get(path_of("p1"))
 
 
 def test_only_players_that_are_there_can_be_banned(api: Client) -> None:

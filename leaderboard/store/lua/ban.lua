@@ -17,16 +17,17 @@ end
 -- Keep a ban, and when it ends ('' for never) where it is found then.
 local function keep_ban(keys, now, player, packed, ends)
   redis.call('HSET', keys[1], 'ban', packed)
+  redis.call('ZADD', keys[2], 0, player)
   if ends == '' then
-    redis.call('ZREM', keys[2], player)
+    redis.call('ZREM', keys[3], player)
   else
-    redis.call('ZADD', keys[2], ends, player)
+    redis.call('ZADD', keys[3], ends, player)
   end
   record('ban', now, player, packed)
 end
 
 -- set_ban: ban a player, or change its ban. What it has in standings is hidden by place_player afterwards.
---   keys   1 player hash · 2 ends of bans
+--   keys   1 player hash · 2 index of bans · 3 ends of bans
 --   args   1 player · 2 now_ms · 3 kind · 4 ends_ms, '' for never · 5 author · 6 reason (JSON)
 --   reply  {"banned", the ban}, as it was where kind, end and reason are the same · {"erased"} · {"missing"}
 local function set_ban(keys, args)
@@ -44,15 +45,12 @@ end
 register_change('set_ban', set_ban, {'allow-oom'})
 
 -- begin_lift: from now on place_player shows again what the player has, and submissions wait until that is done.
---   keys   1 player hash · 2 ends of bans
+--   keys   1 player hash · 2 index of bans · 3 ends of bans
 --   args   1 player · 2 now_ms · 3 "over" only when its end has passed, "now" whenever that is
 --   reply  {"lifting", the ban} · {"running"}: it is not over · {"none"} · {"journal_full"}
 local function begin_lift(keys, args)
   local packed = redis.call('HGET', keys[1], 'ban')
-  if not packed then
-    redis.call('ZREM', keys[2], args[1])
-    return {'none'}
-  end
+  if not packed then return {'none'} end
   local kind, ends, rest = string.match(packed, '^(%a+);(%d*);(.*)$')
   if args[3] == 'over' and (ends == '' or tonumber(ends) > tonumber(args[2])) then return {'running'} end
   if ends == '0' then return {'lifting', packed} end
@@ -64,13 +62,14 @@ end
 register_change('begin_lift', begin_lift, {})
 
 -- finish_lift: forget a ban; all it had hidden is shown.
---   keys   1 player hash · 2 ends of bans
+--   keys   1 player hash · 2 index of bans · 3 ends of bans
 --   args   1 player · 2 now_ms · 3 the ban that begin_lift answered
 --   reply  {"lifted"} · {"another"}: it was lifted already, or the player was banned anew
 local function finish_lift(keys, args)
   if redis.call('HGET', keys[1], 'ban') ~= args[3] then return {'another'} end
   redis.call('HDEL', keys[1], 'ban')
   redis.call('ZREM', keys[2], args[1])
+  redis.call('ZREM', keys[3], args[1])
   record('ban', tonumber(args[2]), args[1], '')
   return {'lifted'}
 end

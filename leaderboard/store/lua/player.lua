@@ -137,12 +137,12 @@ end
 register('drop_device', drop_device, {'allow-oom'})
 
 -- finish_erasure: leave only a mark that refuses the id for a while.
---   keys   1 player hash · 2 ends of bans · then keys to drop
+--   keys   1 player hash · 2 index of bans · 3 ends of bans · then keys to drop
 --   args   1 player · 2 now_ms · 3 expires_at_ms of the mark
 --   reply  {"erased"}
 local function finish_erasure(keys, args)
-  redis.call('DEL', keys[1], unpack(keys, 3))
-  redis.call('ZREM', keys[2], args[1])
+  redis.call('DEL', keys[1], unpack(keys, 4))
+  for i = 2, 3 do redis.call('ZREM', keys[i], args[1]) end
   redis.call('HSET', keys[1], 'state', 'erased')
   redis.call('PEXPIREAT', keys[1], args[3])
   record('erased', tonumber(args[2]), args[1], tonumber(args[3]))
