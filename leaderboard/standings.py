@@ -208,6 +208,14 @@ def page_of_friends(
     )
 
 
+def count_entries(
+    lb: Installation, snapshot: Snapshot, occurrences: Sequence[Occurrence], *, hidden_self: str
+) -> list[int]:
+    """How many entries each occurrence has, for a player that reads for itself."""
+    calls = [lookup_call(lb, snapshot, occurrence, [], hidden_self) for occurrence in occurrences]
+    return [current(reply)[0] for reply in lb.store.ask_many(calls)] if calls else []
+
+
 def distribution(
     lb: Installation, snapshot: Snapshot, occurrence: Occurrence, buckets: int, *, hidden_self: str = ""
 ) -> tuple[int, list[Bucket]]:

@@ -199,12 +199,17 @@ def list_periods(request: Request, board: str) -> Response:
             ids = [occurrence.id for occurrence, _, _ in rows]
             rows = rows[ids.index(after) + 1 :] if after in ids else []
         last = rows[limit - 1][0].id if len(rows) > limit else None
+        rows = rows[:limit]
+        if own := request.caller.hidden_self:
+            occurrences, states, _ = zip(*rows, strict=True) if rows else ((), (), ())
+            totals = standings.count_entries(request.lb, snapshot, occurrences, hidden_self=own)
+            rows = list(zip(occurrences, states, totals, strict=True))
         return {
             "board": board,
             "period": kind.value,
             "periods": [
                 {"period_id": occurrence.id} | show_bounds(occurrence, state) | {"total": total}
-                for occurrence, state, total in rows[:limit]
+                for occurrence, state, total in rows
             ],
             "next_cursor": write_id_cursor(list_name, last) if last else None,
         }

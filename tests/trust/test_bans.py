@@ -354,6 +354,27 @@ def test_a_ban_in_the_middle_of_a_lifting_stays(api: Client, lb: Installation, c
     assert api.table() == []
 
 
+@pytest.mark.parametrize("ties", ["ordinal", "dense"])
+def test_a_submission_before_the_walk_comes_to_its_standings_hides_what_was_there(
+    api: Client, raw: redis.Redis, lb: Installation, drain: Drain, clock: SetClock, ties: str
+) -> None:
+    api.define("main", ties=ties)
+    api.submit("alice", 10)
+    api.submit("bob", 5)
+    # The first step of a shadow ban, and nothing of the second.
+    keys = [lb.keys.player("alice"), lb.keys.bans, lb.keys.ban_ends]
+    lb.store.change("set_ban", keys, ["alice", clock.now_ms(), "shadow", "", "a key", '"x"'])
+    assert places(raw, "alice") != []
+    (season, _) = api.submit("alice", 12)["standings"]
+    assert (season["previous_rank"], season["rank"]) == (1, 1)
+    assert places(raw, "alice") == []
+    assert api.table() == [(1, "bob", 5)]
+    held(raw, drain, clock)
+    assert_archive_is_store(lb.archive, raw)
+    lift(api, "alice")
+    assert api.table() == [(1, "alice", 12), (2, "bob", 5)]
+
+
 # -- at once -----------------------------------------------------------------------------------------------------------
 
 

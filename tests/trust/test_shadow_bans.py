@@ -23,6 +23,7 @@ from tests.calls import SUBMISSIONS, refused
 from tests.client import Client
 from tests.conftest import SetClock
 from tests.keeping.contents import assert_archive_is_store
+from tests.test_one_call import received
 from tests.trust.test_bans import ban, held, lift, path_of, places
 
 SUBJECT = "m"
@@ -31,6 +32,7 @@ OTHERS = [f"p{i}" for i in range(9)]
 #: Everything in one table, and pieces that begin, end or have their middle anywhere.
 PATHS = [
     "/standings",
+    "/periods",
     *(f"/standings?limit={limit}&offset={offset}" for limit in (1, 3) for offset in (0, 1, 4, 5, 8, 9, 10)),
     *(f"/standings?limit={limit}&around_score={score}" for limit in (1, 4) for score in (-1, 2, 3, 6)),
     *(f"/standings/{player}" for player in (*OTHERS, SUBJECT)),
@@ -177,6 +179,15 @@ def test_a_shadowed_player_is_told_nothing(api: Client, drain: Drain) -> None:
         pass
     assert own.get("/v1/players/me/export")["ban"] is None
     assert api.server.get(f"/v1/players/{SUBJECT}/export")["ban"]["kind"] == "shadow"
+
+
+def test_a_shadowed_players_submission_is_one_call(api: Client, raw: redis.Redis) -> None:
+    api.define("main")
+    own = api.player(SUBJECT)
+    ban(api, SUBJECT, "shadow")
+    with received(raw) as commands:
+        own.post(SUBMISSIONS, {"score": 5})
+    assert commands == ["FCALL"]
 
 
 def test_two_shadowed_players_do_not_see_each_other(api: Client) -> None:
