@@ -32,8 +32,8 @@ local function put_entry(keys, args)
   if journal_is_full() then return {'journal_full'} end
 
   local before = not is_gone and bytes and decode_entry(bytes, tiebreaks) or nil
-  -- A banned player's is hidden, but where it had its place already: those standings are settled, or a walk comes there yet.
-  local hidden = known[3] and not (before and redis.call('ZSCORE', standings.order, before.prefix .. player))
+  -- A banned player's is hidden, but where it has a place already: those standings are settled, or a walk comes there yet.
+  local hidden = known[3] and not is_gone and not (before and redis.call('ZSCORE', standings.order, before.prefix .. player))
   if not is_gone then
     write_entry(standings, args[8], tiebreaks, player, before, after, head, expires_at, hidden)
     if before and args[8] == 'dense' and not same_result(before, after, tiebreaks) then
