@@ -164,7 +164,7 @@ def define_board(
         kept = kept_periods(lb, board.id)
         fixed = _fixed_changes(before, after, begins) if before else {}
         must_be_empty = [
-            lb.keys.standings(board.id, period_id).order
+            lb.keys.standings(board.id, period_id).entries
             for period_id in kept
             if ALL_KINDS in fixed or periods.kind_of(period_id) in fixed
         ]

@@ -47,6 +47,8 @@ class Caller:
     expires_ms: int | None = None
     #: Of an admin key.
     scopes: Set[Scope] = frozenset()
+    #: The player is shadow-banned, and must not notice.
+    shadowed: bool = False
 
     def require(self, role: Role) -> None:
         """Raise `unauthenticated` for nobody in particular, `forbidden` for somebody who is not enough."""
@@ -68,6 +70,11 @@ class Caller:
 
     def owns_or(self, player: str, role: Role) -> bool:
         return self.player == player or self.role >= role
+
+    @property
+    def hidden_self(self) -> str:
+        """The player whose hidden entries are laid over what it reads: itself if it is shadowed, else ""."""
+        return (self.player or "") if self.shadowed else ""
 
     def may_read(self, board: Board) -> bool:
         return self.role >= _READERS[board.reads]

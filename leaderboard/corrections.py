@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from leaderboard import periods
+from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError
 from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem, invalid
@@ -42,7 +43,9 @@ def correct_entry(
     act: Act,
     counted: Counted | None = None,
 ) -> None:
-    """Set a player's entry in one standings, whatever the board's policy. Raises as `submissions.submit`.
+    """Set a player's entry in one standings, whatever the board's policy; a banned player's stays hidden.
+
+    Raises as `submissions.submit`.
 
     With `counted` it is put there as it is, such as one that was removed or changed by mistake: then it is as it was.
     """
@@ -60,7 +63,9 @@ def correct_entry(
     counts_in = [(period, occurrence)]
     prepared = prepare_call(lb, _ADMIN, submission, snapshot, "correct", now, achieved, counts_in, ranks=False)
     reply = lb.store.change(*prepared.call, act_on)
-    if reply[0] == b"stale":
+    if reply[0] == b"ended":
+        lift_if_over(lb, submission.player)
+    if reply[0] in (b"stale", b"ended"):
         raise StaleError
     result = read_reply(prepared, reply)
     if isinstance(result, Problem):

@@ -99,6 +99,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     ),
     "forbidden": (403, "This credential may not do this."),
     "blocked": (403, "One of the two players blocks the other."),
+    "player_banned": (403, "The player is banned; `ends_at` says until when, null for ever."),
     "quota_exceeded": (403, "A limit on how many of these may exist is reached."),
     # 404, 405
     "not_found": (404, "There is nothing at this path."),
@@ -107,6 +108,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "entry_not_found": (404, "The player has no entry in these standings."),
     "period_not_found": (404, "The board has no such period."),
     "identity_not_found": (404, "No player has this identity."),
+    "ban_not_found": (404, "The player is not banned."),
     "key_not_found": (404, "There is no such key."),
     "review_not_found": (404, "There is no such review."),
     "method_not_allowed": (405, "This path does not take this method."),

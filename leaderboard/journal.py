@@ -6,15 +6,18 @@ then
 
     submit       player, board, created_ms, count (false: as it was), score and tiebreaks in order space, achieved_ms,
                  metadata, changed (bits), replay (28 bytes, or none), then of each standings: period id, entry without
-                 its metadata (store/lua/entry.lua), 1 where its metadata is the submission's and 0 where it is what it
-                 was
+                 its metadata (store/lua/entry.lua), bits: 1 where its metadata is the submission's and not what it was,
+                 2 where it is hidden
     hold         player, review, created_ms, held (store/lua/review.lua), replay (28 bytes, or none)
     decide       player, review, state (open, approved, rejected), decision (JSON: who, why)
-    entry        board, period id, player, entry without its metadata, metadata: put there as it is, not by a submission
+    entry        board, period id, player, entry without its metadata, metadata, 1 where it is hidden: put there as it
+                 is, not by a submission
     standings    board, period id, expires_ms or false: it has its first entry
     remove       board, period id, player
+    hide         board, period id, player, 1 where its entry is hidden from now on and 0 where it is shown again
     anonymise    board, period id, player, stand-in: the entry stays in its place, nameless
     player       player, created_ms, {field: value, "" for none}
+    ban          player, ban (store/lua/ban.lua; "" for none)
     session      player, session field, expires_ms
     end_session  player, session field
     erasing      player

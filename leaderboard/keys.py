@@ -32,15 +32,20 @@ Calendar periods expire ``keep_days`` after their end, set with the first write;
 board says ``keep_days``; the running season, ``all`` and seasons without ``keep_days`` are permanent.
     ``lb:{0}:order:<board>:<period id>``     zset: the entries, best first. Score: the scaled score, negated on ``desc``
                                              boards. Member: tiebreaks, achieved_at, player id (store/lua/order.lua)
-    ``lb:{0}:entries:<board>:<period id>``   hash: player → entry, packed (store/lua/entry.lua)
+    ``lb:{0}:entries:<board>:<period id>``   hash: player → entry, packed (store/lua/entry.lua). One that is not in the
+                                             order is hidden: its player is banned, or was when they were settled
     ``lb:{0}:distinct:<board>:<period id>``  zset: the distinct (score, tiebreaks), only where ties are ``dense``
 
 Permanent, about players
     ``lb:{0}:player:<player>``    hash: created_at, display_name, avatar_url, country, platform, attributes (JSON),
                                   device (digest), identities (JSON: provider → subject), submissions, state,
+                                  ban (store/lua/ban.lua),
                                   ``s:<digest>`` → expires_ms for each session, ``c:<provider>`` → ``nonce;subject`` of
                                   an identity whose key is still to be taken or dropped (store/lua/identities.lua).
                                   An erased player leaves only state, for 30 days
+    ``lb:{0}:bans``               zset, all scores 0: the players that are banned, in order of id, for paging
+    ``lb:{0}:bans:ends``          zset: banned player → when its ban ends (ms; 0 while it is being lifted), of those
+                                  that end
     ``lb:{0}:names``              hash: player → its public profile (JSON), once more, so that a page is one call
     ``lb:{0}:friends:<player>``   hash: other → ``state;at_ms;who`` (store/lua/friends.lua)
     ``lb:{0}:blockers:<player>``  set: who blocks it, so that an erasure finds them
@@ -103,6 +108,8 @@ class Keys:
         self.keys = self._home + "keys"
         self.signing = self._home + "signing"
         self.names = self._home + "names"
+        self.bans = self._home + "bans"
+        self.ban_ends = self._home + "bans:ends"
 
     def gate(self, board: str) -> str:
         return f"{self._home}gate:{board}"

@@ -112,6 +112,8 @@ def erase_player(lb: Installation, player: str, act: Act | None) -> None:
         "finish_erasure",
         [
             key,
+            lb.keys.bans,
+            lb.keys.ban_ends,
             lb.keys.friends(player),
             lb.keys.blockers(player),
             lb.keys.replay(player),

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from leaderboard import definitions
 from leaderboard.archive.freshness import wait_for_archive
 from leaderboard.audit import KeptAct, read_act
+from leaderboard.bans import Ban, read_ban
 from leaderboard.entries import place_of, read_entry
 from leaderboard.model import Board, Entry
 from leaderboard.players import Profile, get_profile
@@ -77,10 +78,15 @@ class PlayerData:
     reviews: list[KeptReview]
     #: What admins did to it, oldest first; by whom is not the player's.
     acts: list[KeptAct]
+    #: None where there is none, and for the player itself.
+    ban: Ban | None
 
 
-def export_player(lb: Installation, player: str) -> PlayerData:
-    """Raises player_not_found, player_erased; archive_unavailable when it is away or too far behind."""
+def export_player(lb: Installation, player: str, *, with_ban: bool) -> PlayerData:
+    """`with_ban` is for others than the player: one that is shadow-banned must not be told.
+
+    Raises player_not_found, player_erased; archive_unavailable when it is away or too far behind.
+    """
     profile = get_profile(lb, player)
     wait_for_archive(lb, WAIT_S)
     players, sessions = lb.archive.tables.players, lb.archive.tables.sessions
@@ -99,7 +105,14 @@ def export_player(lb: Installation, player: str) -> PlayerData:
             submissions_of(lb, connection, player),
             list(_reviews(lb, connection, player)),
             list(_acts(lb, connection, player)),
+            _ban(lb, connection, player) if with_ban else None,
         )
+
+
+def _ban(lb: Installation, connection: Connection, player: str) -> Ban | None:
+    players = lb.archive.tables.players
+    packed = connection.scalar(select(players.c.ban).where(players.c.player == player))
+    return read_ban(player, packed) if packed else None
 
 
 def _friends(lb: Installation, connection: Connection, player: str) -> Iterator[KeptFriend]:

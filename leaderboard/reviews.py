@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import Select, select, tuple_
 
+from leaderboard.audit import Act
+from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError
 from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem
@@ -41,7 +43,7 @@ class ReviewState(StrEnum):
     REJECTED = "rejected"
 
 
-class Act(StrEnum):
+class Decision(StrEnum):
     """What to do about a review."""
 
     APPROVE = "approve"
@@ -136,29 +138,32 @@ def read_review(row: Any) -> Review:
 # -- deciding --------------------------------------------------------------------------------------------------------
 
 
-def decide(lb: Installation, caller: Caller, review: str, act: Act, reason: str | None) -> Decided:
+def decide(lb: Installation, review: str, decision: Decision, act: Act) -> Decided:
     """Approve, reject or reopen. One call to the store changes everything; a second decision changes nothing.
 
     Raises review_not_found, review_decided, player_erased; for an approval also board_not_found, board_redefined,
     period_settled where no standings is left that it could count in, score_out_of_range.
     """
-    verdict = orjson.dumps({"by": caller.credential, "reason": reason, "at_ms": lb.clock.now_ms()})
-    if act is Act.REOPEN:
-        return _reopen(lb, review, verdict)
+    verdict = orjson.dumps({"by": act.actor, "reason": act.reason, "at_ms": lb.clock.now_ms()})
+    if decision is Decision.REOPEN:
+        return _reopen(lb, review, verdict, act)
     packed = lb.store.read(("HGET", lb.keys.held(player_of(review)), review))[0]
     if packed is None:
         raise _missing(lb, review)
-    if act is Act.APPROVE:
-        held = read_held(packed)
-        return lb.boards.use(held.board, partial(_approve, lb, review=review, held=held, verdict=verdict))
+    held = read_held(packed)
+    if decision is Decision.APPROVE:
+        return lb.boards.use(held.board, partial(_approve, lb, review=review, held=held, verdict=verdict, act=act))
     player = player_of(review)
-    reply = lb.store.change("reject_review", [lb.keys.held(player)], [player, lb.clock.now_ms(), review, verdict])
+    act_on = _act_on(act, held.board, review, ReviewState.OPEN, ReviewState.REJECTED)
+    reply = lb.store.change(
+        "reject_review", [lb.keys.held(player)], [player, lb.clock.now_ms(), review, verdict], act_on
+    )
     if reply[0] == b"decided":
         raise Problem("review_decided")
     return Decided(review, ReviewState.REJECTED)
 
 
-def _approve(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, verdict: bytes) -> Decided:
+def _approve(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, verdict: bytes, act: Act) -> Decided:
     """It counts as of when it was achieved, in what it belonged to and is not final."""
     board, now = snapshot.board, lb.clock.now_ms()
     epoch = lb.store.read(("HGET", lb.keys.gate(board.id), "epoch"))[0]
@@ -183,8 +188,11 @@ def _approve(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, v
         lb, _ADMIN, submission, snapshot, board.policy.value, now, held.achieved_ms, counts_in, ranks=True,
         approval=Approval(review, verdict),
     )  # fmt: skip
-    reply = lb.store.change(*prepared.call)
-    if reply[0] == b"stale":
+    act_on = _act_on(act, board.id, review, ReviewState.OPEN, ReviewState.APPROVED)
+    reply = lb.store.change(*prepared.call, act_on)
+    if reply[0] == b"ended":
+        lift_if_over(lb, submission.player)
+    if reply[0] in (b"stale", b"ended"):
         raise StaleError
     result = read_reply(prepared, reply)
     if isinstance(result, Problem):
@@ -212,7 +220,7 @@ def _places(
     return counts_in, settled
 
 
-def _reopen(lb: Installation, review: str, verdict: bytes) -> Decided:
+def _reopen(lb: Installation, review: str, verdict: bytes, act: Act) -> Decided:
     table, player = lb.archive.tables.reviews, player_of(review)
     with lb.archive.read() as connection:
         row = connection.execute(select(table).where(table.c.review == review)).first()
@@ -221,10 +229,17 @@ def _reopen(lb: Installation, review: str, verdict: bytes) -> Decided:
     if row.state == ReviewState.APPROVED:
         raise Problem("review_decided", "what was approved counts: remove or correct the entry instead")
     args: list[str | bytes | int] = [player, lb.clock.now_ms(), review, row.held, verdict]
-    reply = lb.store.change("reopen_review", [lb.keys.player(player), lb.keys.held(player)], args)
+    act_on = _act_on(act, row.board, review, ReviewState(row.state), ReviewState.OPEN)
+    reply = lb.store.change("reopen_review", [lb.keys.player(player), lb.keys.held(player)], args, act_on)
     if reply[0] != b"open":
         raise Problem({b"erased": "player_erased", b"too_many_held": "too_many_held"}[reply[0]])
     return Decided(review, ReviewState.OPEN)
+
+
+def _act_on(act: Act, board: str, review: str, before: ReviewState, after: ReviewState) -> bytes:
+    """For the audit."""
+    states = [{"review": review, "state": state.value} for state in (before, after)]
+    return act.on(board=board, player=player_of(review), before=states[0], after=states[1])
 
 
 def _missing(lb: Installation, review: str) -> Problem:

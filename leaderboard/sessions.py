@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from leaderboard.bans import BanKind, lift_if_over, player_banned, read_ban
 from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem
 from leaderboard.model import DAY_MS
 from leaderboard.players import Profile, get_profile
-from leaderboard.store.client import after_write, journal_full
+from leaderboard.store.client import after_write, journal_full, unavailable
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -36,8 +37,10 @@ class SignedIn:
 def sign_in(lb: Installation, device_id: str, display_name: str | None) -> SignedIn:
     """Sign a device's player in, making one for a device seen for the first time.
 
-    `display_name` is for a new player; an existing one keeps its own. Raises player_erased while an erasure runs, and
-    422 for a name that the game does not allow, but not of those who have been here: they sign in all the same.
+    `display_name` is for a new player; an existing one keeps its own.
+
+    Raises player_banned, player_erased while an erasure runs, and 422 for a name that the game does not allow, but not
+    of those who have been here: they sign in all the same.
     """
     digest = sha256(device_id.encode()).hexdigest()
     known, waiting = lb.store.read(("GET", lb.keys.device(digest)), ("XLEN", lb.keys.journal))
@@ -56,7 +59,7 @@ def sign_in(lb: Installation, device_id: str, display_name: str | None) -> Signe
 
 
 def create_session(lb: Installation, player: str) -> SignedIn:
-    """Sign a player in on a server's word, making one that is missing. Raises player_erased."""
+    """Sign a player in on a server's word, making one that is missing. Raises player_erased, player_banned."""
     return _open(lb, player, "", None)
 
 
@@ -66,20 +69,39 @@ def sign_out(lb: Installation, caller: Caller) -> None:
 
 
 def check_token(lb: Installation, token: str) -> Caller | None:
-    """Whose session a token is, renewing it once a day; None when it is none of ours, ended or expired."""
+    """Whose session a token is, renewing it once a day; None when it is none of ours, ended or expired.
+
+    Raises player_banned.
+    """
     caller = caller_of(token)
     if caller is None or caller.player is None:
         return None
-    key, now = lb.keys.player(caller.player), lb.clock.now_ms()
-    expires = lb.store.read(("HGET", key, caller.session))[0]
+    player, now = caller.player, lb.clock.now_ms()
+    key = lb.keys.player(player)
+    expires, ban = lb.store.read(("HMGET", key, caller.session, "ban"))[0]
     if expires is None or int(expires) <= now:
         return None
+    if ban is not None:
+        caller = replace(caller, shadowed=_is_shadowed(lb, player, ban, now))
     renewed = now + lb.settings.session_days * DAY_MS
     if renewed - int(expires) > DAY_MS:
         # A store that is full can still be read; the session is renewed another time.
         with suppress(Problem):
-            lb.store.change("renew_session", [key], [caller.player, now, caller.session, renewed])
+            lb.store.change("renew_session", [key], [player, now, caller.session, renewed])
     return caller
+
+
+def _is_shadowed(lb: Installation, player: str, packed: bytes, now_ms: int) -> bool:
+    """Whether a player reads with its hidden entries laid over. Raises player_banned."""
+    ban = read_ban(player, packed)
+    if ban.is_over(now_ms):
+        # A store that is full can still be read; the ban is lifted another time.
+        with suppress(Problem):
+            lift_if_over(lb, player)
+            return False
+    elif ban.kind is BanKind.BAN:
+        raise player_banned(ban.ends_ms)
+    return ban.kind is BanKind.SHADOW
 
 
 def caller_of(token: str) -> Caller | None:
@@ -98,13 +120,27 @@ def _open(lb: Installation, player: str, device_digest: str, display_name: str |
     expires = now + lb.settings.session_days * DAY_MS
     session = _session_field(token)
     signing_key = lb.signing.issue(session)
-    reply = lb.store.change(
-        "open_session",
-        [lb.keys.player(player), lb.keys.names],
-        [player, now, session, expires, SESSIONS_MOST, device_digest, display_name or ""],
-    )
-    if reply[0] == b"erased":
-        raise Problem("player_erased")
+    keys = [lb.keys.player(player), lb.keys.names]
+    args: list[str | int] = [
+        player,
+        now,
+        session,
+        expires,
+        SESSIONS_MOST,
+        device_digest,
+        display_name or "",
+    ]
+    reply = lb.store.change("open_session", keys, args)
+    if reply[0] == b"ended":
+        lift_if_over(lb, player)
+        reply = lb.store.change("open_session", keys, args)
+    match reply[0]:
+        case b"erased":
+            raise Problem("player_erased")
+        case b"banned":
+            raise player_banned(int(reply[1]) if reply[1] else None)
+        case b"ended":
+            raise unavailable("The player's ban is being lifted.")
     with after_write():
         return SignedIn(token, signing_key, get_profile(lb, player), expires, reply[0] == b"created")
 

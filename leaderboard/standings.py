@@ -1,5 +1,8 @@
 """Reading standings. One round trip each (two among friends), once the board and period are known; ranks are exact.
 
+What a shadow-banned player has is hidden; `hidden_self` names one that reads for itself, to whom its own entries are
+shown as if they stood in their place, and everybody's ranks as they would be then.
+
 Each raises StaleError when the board is another by now: call them within `BoardCache.use`.
 """
 
@@ -67,40 +70,52 @@ class Bucket:
     count: int
 
 
-def page_at(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, offset: int) -> Page:
-    return _page(lb, snapshot, occurrence, limit, "offset", offset)
+def page_at(
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, offset: int, *, hidden_self: str = ""
+) -> Page:
+    return _page(lb, snapshot, occurrence, limit, hidden_self, "offset", offset)
 
 
-def page_from(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, cursor: Cursor) -> Page:
+def page_from(
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, cursor: Cursor, *, hidden_self: str = ""
+) -> Page:
     """The page after or before a place. The place need not exist any more."""
-    return _page(lb, snapshot, occurrence, limit, cursor.direction.value, cursor.place.score, cursor.place.member)
+    place = cursor.place
+    return _page(lb, snapshot, occurrence, limit, hidden_self, cursor.direction.value, place.score, place.member)
 
 
 def page_around_score(
-    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, score: int | Decimal
-) -> Page:
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, score: int | Decimal, *,
+    hidden_self: str = "",
+) -> Page:  # fmt: skip
     """`limit` entries with the place where a score would stand in their middle, where the edges allow."""
     board = snapshot.board
     scaled = scale(score, board.decimals, "?around_score") * board.order.sign
-    return _page(lb, snapshot, occurrence, limit, "score", scaled, b"")
+    return _page(lb, snapshot, occurrence, limit, hidden_self, "score", scaled, b"")
 
 
-def page_around_player(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, player: str) -> Page:
+def page_around_player(
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, player: str, *, hidden_self: str = ""
+) -> Page:
     """`limit` entries with the player in their middle, where the edges allow. Raises entry_not_found."""
-    return _page(lb, snapshot, occurrence, limit, "around", player)
+    return _page(lb, snapshot, occurrence, limit, hidden_self, "around", player)
 
 
-def find_entries(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, players: Sequence[str]) -> Found:
-    reply = current(lb.store.ask(*lookup_call(lb, snapshot, occurrence, players)))
+def find_entries(
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, players: Sequence[str], *, hidden_self: str = ""
+) -> Found:
+    reply = current(lb.store.ask(*lookup_call(lb, snapshot, occurrence, players, hidden_self)))
     return _found(snapshot.board, players, reply)
 
 
-def find_entry(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, player: str) -> tuple[Entry, int, float]:
+def find_entry(
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, player: str, *, hidden_self: str = ""
+) -> tuple[Entry, int, float]:
     """The entry of a player, the number of entries, and its percentile: 100 for the best, 0 for the worst.
 
     Raises entry_not_found.
     """
-    found = find_entries(lb, snapshot, occurrence, [player])
+    found = find_entries(lb, snapshot, occurrence, [player], hidden_self=hidden_self)
     entry = found.entries[0]
     if entry is None:
         raise Problem("entry_not_found")
@@ -110,7 +125,13 @@ def find_entry(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, pla
 
 
 def find_player_entries(
-    lb: Installation, snapshots: Sequence[Snapshot], may_read: Callable[[Board], bool], player: str, now_ms: int
+    lb: Installation,
+    snapshots: Sequence[Snapshot],
+    may_read: Callable[[Board], bool],
+    player: str,
+    now_ms: int,
+    *,
+    hidden_self: str = "",
 ) -> list[tuple[Board, Occurrence, Entry, int]]:
     """A player's entries in the current occurrence of every period of some boards, with their totals."""
     rows: dict[str, list[tuple[Board, Occurrence, Entry, int]]] = {snapshot.board.id: [] for snapshot in snapshots}
@@ -122,7 +143,8 @@ def find_player_entries(
             if may_read(snapshot.board)
             for period in snapshot.board.periods
         ]
-        replies = lb.store.ask_many([lookup_call(lb, *place, [player]) for place in places]) if places else []
+        calls = [lookup_call(lb, *place, [player], hidden_self) for place in places]
+        replies = lb.store.ask_many(calls) if calls else []
         stale: set[str] = set()
         for (snapshot, occurrence), reply in zip(places, replies, strict=True):
             board = snapshot.board
@@ -140,12 +162,21 @@ def find_player_entries(
 
 
 def page_of_friends(
-    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, player: str, limit: int, cursor: Cursor | None
+    lb: Installation,
+    snapshot: Snapshot,
+    occurrence: Occurrence,
+    player: str,
+    limit: int,
+    cursor: Cursor | None,
+    *,
+    hidden_self: str = "",
 ) -> FriendsPage:
     """A page of the standings among a player and its friends."""
     board = snapshot.board
-    keys = [lb.keys.gate(board.id), lb.keys.standings(board.id, occurrence.id).entries, lb.keys.friends(player)]
-    flat = current(lb.store.ask("friends_entries", keys, [board.revision, snapshot.season, player]))
+    order, entries, _ = lb.keys.standings(board.id, occurrence.id)
+    keys = [lb.keys.gate(board.id), order, entries, lb.keys.friends(player)]
+    args: list[str | int] = [board.revision, snapshot.season, len(board.tiebreaks), hidden_self, player]
+    flat = current(lb.store.ask("friends_entries", keys, args))
     players = [friend.decode() for friend in flat[::2]]
     packed = dict(zip(players, flat[1::2], strict=True))
     places = sorted((place_of(board, friend, packed[friend]), friend) for friend in players)
@@ -161,7 +192,7 @@ def page_of_friends(
     if not shown:
         return FriendsPage(len(places), [], None, None)
     # Score and rank are of the first call, so that they agree; only the name and the board's rank are of the second.
-    found = find_entries(lb, snapshot, occurrence, [friend for _, friend in shown])
+    found = find_entries(lb, snapshot, occurrence, [friend for _, friend in shown], hidden_self=hidden_self)
     return FriendsPage(
         len(places),
         [
@@ -177,13 +208,23 @@ def page_of_friends(
     )
 
 
+def count_entries(
+    lb: Installation, snapshot: Snapshot, occurrences: Sequence[Occurrence], *, hidden_self: str
+) -> list[int]:
+    """How many entries each occurrence has, for a player that reads for itself."""
+    calls = [lookup_call(lb, snapshot, occurrence, [], hidden_self) for occurrence in occurrences]
+    return [current(reply)[0] for reply in lb.store.ask_many(calls)] if calls else []
+
+
 def distribution(
-    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, buckets: int
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, buckets: int, *, hidden_self: str = ""
 ) -> tuple[int, list[Bucket]]:
     """How many entries have a score in each of at most `buckets` equal ranges, lowest first."""
     board = snapshot.board
-    keys = [lb.keys.gate(board.id), lb.keys.standings(board.id, occurrence.id).order]
-    args = [board.revision, snapshot.season, board.order.sign, buckets]
+    keys = [lb.keys.gate(board.id), *lb.keys.standings(board.id, occurrence.id)]
+    args: list[str | int] = [
+        board.revision, snapshot.season, board.order.sign, buckets, len(board.tiebreaks), hidden_self,
+    ]  # fmt: skip
     total, low, width, *counts = current(lb.store.ask("distribution", keys, args))
     return total, [Bucket(low + i * width, low + (i + 1) * width - 1, count) for i, count in enumerate(counts)]
 
@@ -207,14 +248,15 @@ def number(board: Board, places: Sequence[Place], first: int = 1, index: int = 0
 
 
 def _page(
-    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, mode: str, *where: str | bytes | int
-) -> Page:
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, limit: int, hidden_self: str, mode: str,
+    *where: str | bytes | int,
+) -> Page:  # fmt: skip
     board = snapshot.board
     reply = current(
         lb.store.ask(
             "page",
             [lb.keys.gate(board.id), *lb.keys.standings(board.id, occurrence.id), lb.keys.names],
-            [board.revision, snapshot.season, mode, limit, board.ties.value, len(board.tiebreaks), *where],
+            [board.revision, snapshot.season, mode, limit, board.ties.value, len(board.tiebreaks), hidden_self, *where],
         )
     )
     if not reply:
@@ -235,11 +277,13 @@ def _page(
     )
 
 
-def lookup_call(lb: Installation, snapshot: Snapshot, occurrence: Occurrence, players: Sequence[str]) -> FunctionCall:
+def lookup_call(
+    lb: Installation, snapshot: Snapshot, occurrence: Occurrence, players: Sequence[str], hidden_self: str = ""
+) -> FunctionCall:
     """The call of `lookup` (store/lua/standings.lua)."""
     board = snapshot.board
     keys = [lb.keys.gate(board.id), *lb.keys.standings(board.id, occurrence.id), lb.keys.names]
-    args = [board.revision, snapshot.season, board.ties.value, len(board.tiebreaks), *players]
+    args = [board.revision, snapshot.season, board.ties.value, len(board.tiebreaks), hidden_self, *players]
     return "lookup", keys, args
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from leaderboard import periods
+from leaderboard.bans import player_banned
 from leaderboard.boards import Snapshot
 from leaderboard.callers import Caller, Role
 from leaderboard.entries import score_of
@@ -277,7 +278,7 @@ def order_tiebreaks(board: Board, given: dict[str, int]) -> list[int]:
 
 
 def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
-    """What a reply other than `stale` and `repeat` means."""
+    """What a reply other than `stale`, `ended` and `repeat` means."""
     board, submission = item.snapshot.board, item.submission
     match reply[0]:
         case b"done":
@@ -327,6 +328,8 @@ def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
             return Problem("score_out_of_range", errors=(error,))
         case b"unauthenticated":
             return unauthenticated()
+        case b"banned":
+            return player_banned(int(reply[1]) if reply[1] else None)
     codes = {b"erased": "player_erased", b"reused": "idempotency_key_reused", b"maintenance": "maintenance",
              b"too_many_held": "too_many_held", b"decided": "review_decided"}  # fmt: skip
     return Problem(codes[reply[0]], retry_after_s=30 if reply[0] == b"maintenance" else None)
@@ -346,7 +349,8 @@ def read_repeats(lb: Installation, repeats: Sequence[tuple[Prepared, list[Any]]]
         then = Snapshot(board, season, 0, 0.0)
         held = item_changed & HELD_BIT
         places.append([] if held else [current_occurrence(then, period, achieved) for period in board.periods])
-        lookups += [lookup_call(lb, item.snapshot, occurrence, [submission.player]) for occurrence in places[-1]]
+        player = submission.player
+        lookups += [lookup_call(lb, item.snapshot, occurrence, [player], player) for occurrence in places[-1]]
     replies = iter(lb.store.ask_many(lookups) if lookups else [])
     results = []
     for (item, (_, changed, _, _)), occurrences in zip(repeats, places, strict=True):

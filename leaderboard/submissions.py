@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from leaderboard.bans import lift_if_over
 from leaderboard.boards import TRIES, StaleError, keeps_changing
 from leaderboard.callers import Caller
 from leaderboard.errors import Problem
@@ -23,7 +24,7 @@ def submit(lb: Installation, caller: Caller, submission: Submission, *, ranks: b
     """Apply one submission. Costs one round trip; two more after the board changed, one more for a repeat.
 
     Raises Problem: board_not_found, board_frozen, board_archived, maintenance, forbidden, unauthenticated,
-    signature_required, signature_invalid, signature_expired, player_erased, period_over, rate_limited,
+    signature_required, signature_invalid, signature_expired, player_banned, player_erased, period_over, rate_limited,
     score_out_of_range, idempotency_key_reused, a 422 for a field; store_unavailable when nothing happened,
     outcome_unknown when the store's reply was lost.
     """
@@ -99,6 +100,10 @@ def _submit_once(
         if isinstance(reply, Problem):
             results[i] = reply
         elif reply[0] == b"stale":
+            stale[i] = submissions[i]
+        elif reply[0] == b"ended":
+            # Everything it hid is shown first; then the submission counts as all do.
+            lift_if_over(lb, submissions[i].player)
             stale[i] = submissions[i]
         elif reply[0] == b"repeat":
             repeats[i] = item, reply

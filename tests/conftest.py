@@ -28,8 +28,9 @@ from tests.fresh import begin_anew
 
 #: Keys that need no expiry, as leaderboard/keys.py lists them.
 PERMANENT = re.compile(
-    rb"lb:\{0\}:(boards|boards:index|gate:.*|seasons:.*|kept:.*|maintenance|store|journal|rebuild|keys|signing|names)"
-    rb"|lb:\{0\}:(player|friends|blockers):.*"
+    rb"lb:\{0\}:(boards|boards:index|gate:.*|seasons:.*|kept:.*|maintenance|store|journal|rebuild|keys|signing)"
+    rb"|lb:\{0\}:(names|bans|bans:ends)"
+    rb"|lb:\{0\}:(player|friends|blockers|held):.*"
     rb"|lb:(device|identity):.*"
     rb"|lb:\{0\}:(order|entries|distinct):[^:]+:(s[0-9]+|all)"
 )

@@ -11,6 +11,7 @@ from werkzeug.routing import BaseConverter
 from leaderboard.api import (
     admin,
     audit,
+    bans,
     boards,
     documents,
     friends,
@@ -74,6 +75,7 @@ def register_api(app: Flask, settings: Settings) -> None:
         players,
         identities,
         friends,
+        bans,
         admin,
         reviews,
         keys,

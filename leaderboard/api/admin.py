@@ -189,7 +189,8 @@ def put_entry(request: Request, board: str, player: str) -> Response:
         return occurrence
 
     def read(snapshot: Snapshot) -> dict[str, Any]:
-        found = standings.find_entry(request.lb, snapshot, occurrence, player)
+        # Also where it is hidden, as its player is banned.
+        found = standings.find_entry(request.lb, snapshot, occurrence, player, hidden_self=player)
         return show_found(snapshot.board, occurrence, *found)
 
     # Apart, as `use` repeats what it is given when the board changes meanwhile.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import INCLUDE, Schema, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
+from leaderboard.bans import BanKind
 from leaderboard.model import FriendState, PeriodKind, PeriodState, RuleName
 from leaderboard.reviews import ReviewState
 from leaderboard.submission import Outcome
@@ -149,11 +150,23 @@ class KeptReviewAnswer(Answer):
     rules = fields.List(fields.String(), required=True)
 
 
+class BanAnswer(Answer):
+    player = fields.String(required=True)
+    kind = fields.Enum(BanKind, by_value=True, required=True)
+    reason = fields.String(required=True)
+    author = fields.String(required=True, metadata={"description": "The id of the key it was made with."})
+    created_at = _instant()
+    ends_at = _instant(nullable=True)
+
+
 class ExportAnswer(Answer):
     player = fields.Nested(ProfileAnswer, required=True)
     exported_at = _instant()
     device_hash = fields.String(
         required=True, allow_none=True, metadata={"description": "SHA-256 of the device id it signs in with."}
+    )
+    ban = fields.Nested(
+        BanAnswer, required=True, allow_none=True, metadata={"description": "null for none, and for the player itself."}
     )
     sessions = fields.List(fields.Nested(KeptSessionAnswer), required=True)
     friends = fields.List(fields.Nested(KeptFriendAnswer), required=True)
@@ -398,6 +411,10 @@ class MaintenanceAnswer(Answer):
     active = fields.Boolean(required=True)
     reason = fields.String(required=True, allow_none=True)
     since = _instant(nullable=True)
+
+
+class BansAnswer(NextAnswer):
+    bans = fields.List(fields.Nested(BanAnswer), required=True)
 
 
 class HealthAnswer(Answer):

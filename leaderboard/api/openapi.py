@@ -30,7 +30,7 @@ Exact standings for multiplayer games. Errors are RFC 9457 problem documents; th
 _ENUM = "x-enum"
 
 #: Errors any call may answer.
-COMMON = ("malformed_request", "unauthenticated", "not_found", "method_not_allowed", "internal_error",
+COMMON = ("malformed_request", "unauthenticated", "player_banned", "not_found", "method_not_allowed", "internal_error",
           "invalid", "store_unavailable")  # fmt: skip
 WITH_BODY = ("malformed_json", "duplicate_member", "body_too_large", "unsupported_media_type")
 
@@ -219,7 +219,7 @@ def _describe_field(self: Any, field: fields.Field[Any], **_: Any) -> dict[str, 
     if isinstance(field, fields.Enum):
         return {_ENUM: field.enum.__name__}
     if isinstance(field, Instant):
-        return {"type": "string", "format": "date-time"}
+        return {"type": ["string", "null"] if field.allow_none else "string", "format": "date-time"}
     if isinstance(field, Metadata):
         return {"type": "object"}
     if isinstance(field, SeasonId):

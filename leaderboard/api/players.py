@@ -24,7 +24,7 @@ PLAYER_ERRORS = ("player_not_found", "player_erased")
     "sign_in",
     body=schemas.SignInSchema,
     answers={201: answers.SessionAnswer},
-    errors=("player_erased", "outcome_unknown"),
+    errors=("player_banned", "player_erased", "outcome_unknown"),
 )
 def sign_in(request: Request) -> Response:
     """Sign in with a device.
@@ -40,7 +40,7 @@ def sign_in(request: Request) -> Response:
     "create_session",
     role=Role.SERVER,
     answers={201: answers.SessionAnswer},
-    errors=("player_erased", "outcome_unknown"),
+    errors=("player_banned", "player_erased", "outcome_unknown"),
 )
 def create_session(request: Request, player: str) -> Response:
     """Sign a player in, on a server's word.
@@ -148,11 +148,13 @@ def export_player(request: Request, player: str) -> Response:
     """Everything stored about a player.
 
     Its profile, sessions, friends and blocks, its entries in every standings, past ones too, and its submissions for
-    as long as they are kept one by one. What others keep about the player, such as that they block it, is theirs.
+    as long as they are kept one by one; for servers its ban, too. What others keep about the player, such as that they
+    block it, is theirs.
     """
     player = request.player(player)
     request.caller.require_player(player)
-    return answer(show_export(privacy.export_player(request.lb, player)), cached=False)
+    data = privacy.export_player(request.lb, player, with_ban=request.caller.role >= Role.SERVER)
+    return answer(show_export(data), cached=False)
 
 
 @blueprint.get("/players/<player:player>/entries")
@@ -171,7 +173,8 @@ def list_player_entries(request: Request, player: str) -> Response:
     list_name = f"/players/{player}/entries"
     after = read_id_cursor(list_name, request.query.get("cursor"))
     snapshots, last = boards.list_boards(lb, request.query["limit"], after, None)
-    rows = standings.find_player_entries(lb, snapshots, request.caller.may_read, player, lb.clock.now_ms())
+    now, own = lb.clock.now_ms(), request.caller.hidden_self
+    rows = standings.find_player_entries(lb, snapshots, request.caller.may_read, player, now, hidden_self=own)
     return answer(
         {
             "entries": [

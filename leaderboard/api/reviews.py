@@ -14,7 +14,7 @@ from leaderboard.api.fields import REVIEW_ID, show_instant
 from leaderboard.api.operation import Request, answer, operation
 from leaderboard.api.problems import problem_document
 from leaderboard.api.shapes import show_kept, show_result
-from leaderboard.callers import Role
+from leaderboard.callers import Role, Scope
 from leaderboard.cursors import read_time_cursor, write_time_cursor
 from leaderboard.errors import Problem
 from leaderboard.reviews import Decided, Review
@@ -37,6 +37,7 @@ class ReviewConverter(BaseConverter):
 @operation(
     "list_reviews",
     role=Role.ADMIN,
+    scope=Scope.REVIEWS,
     query=schemas.ReviewsQuery,
     answers={200: answers.ReviewsAnswer},
     errors=("malformed_cursor",),
@@ -60,7 +61,13 @@ def list_reviews(request: Request) -> Response:
 
 
 @blueprint.get("/<review:review>")
-@operation("get_review", role=Role.ADMIN, answers={200: answers.ReviewAnswer}, errors=("review_not_found",))
+@operation(
+    "get_review",
+    role=Role.ADMIN,
+    scope=Scope.REVIEWS,
+    answers={200: answers.ReviewAnswer},
+    errors=("review_not_found",),
+)
 def get_review(request: Request, review: str) -> Response:
     """A review, with what its player submitted to the board lately, newest first."""
     found, history = reviews.get_review(request.lb, review)
@@ -71,6 +78,7 @@ def get_review(request: Request, review: str) -> Response:
 @operation(
     "decide_review",
     role=Role.ADMIN,
+    scope=Scope.REVIEWS,
     body=schemas.DecisionSchema,
     answers={200: answers.DecidedAnswer},
     errors=DECIDE_ERRORS,
@@ -81,7 +89,7 @@ def decide_review(request: Request, review: str) -> Response:
     Approved, it counts as of when it was achieved, in every standings that it belonged to and that is not settled;
     `settled` names the others. A second decision is 409 `review_decided` and changes nothing.
     """
-    decided = reviews.decide(request.lb, request.caller, review, request.body["act"], request.body.get("reason"))
+    decided = reviews.decide(request.lb, review, request.body["decision"], request.act(request.body.get("reason")))
     return answer(_show_decided(decided))
 
 
@@ -89,6 +97,7 @@ def decide_review(request: Request, review: str) -> Response:
 @operation(
     "decide_reviews",
     role=Role.ADMIN,
+    scope=Scope.REVIEWS,
     body=schemas.DecisionsSchema,
     answers={200: answers.DecisionsAnswer},
     errors=("outcome_unknown",),
@@ -99,7 +108,7 @@ def decide_reviews(request: Request) -> Response:
     results: list[dict[str, Any]] = []
     for review in dict.fromkeys(body["reviews"]):
         try:
-            decided = reviews.decide(request.lb, request.caller, review, body["act"], body.get("reason"))
+            decided = reviews.decide(request.lb, review, body["decision"], request.act(body.get("reason")))
             results.append(_show_decided(decided) | {"error": None})
         except Problem as problem:
             results.append(

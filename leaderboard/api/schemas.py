@@ -21,11 +21,12 @@ from leaderboard.api.fields import (
     QueryScore,
     Score,
 )
+from leaderboard.bans import BanKind
 from leaderboard.callers import Scope
 from leaderboard.credentials import OVERLAP_MOST_S, OVERLAP_S, ROLES
 from leaderboard.friends import LINK_MOST
 from leaderboard.model import BoardState, FriendState, PeriodKind, RuleName
-from leaderboard.reviews import Act, ReviewState
+from leaderboard.reviews import Decision, ReviewState
 
 BATCH_MOST = 1000
 LOOKUP_MOST = 200
@@ -197,6 +198,14 @@ class RotationSchema(Schema):
     )
 
 
+class BanSchema(Schema):
+    kind = fields.Enum(BanKind, by_value=True, required=True)
+    reason = fields.String(required=True, validate=validate.Length(1, 500))
+    ends_at = Instant(
+        load_default=None, allow_none=True, metadata={"description": "When it ends by itself; null for never."}
+    )
+
+
 class MaintenanceSchema(Schema):
     reason = fields.String(load_default="", validate=validate.Length(max=500))
 
@@ -264,6 +273,12 @@ class FriendsQuery(Schema):
     cursor = cursor()
 
 
+class BansQuery(Schema):
+    kind = fields.Enum(BanKind, by_value=True, metadata={"description": "Of both kinds if absent."})
+    limit = limit(50, 200)
+    cursor = cursor()
+
+
 class DryRunQuery(Schema):
     dry_run = Boolean(load_default=False, metadata={"description": "true changes nothing and answers what would."})
 
@@ -290,8 +305,12 @@ class RevisionsQuery(Schema):
     cursor = cursor()
 
 
-class ReasonQuery(PeriodQuery):
+class LiftQuery(Schema):
     reason = fields.String(required=True, validate=validate.Length(1, 500))
+
+
+class ReasonQuery(PeriodQuery, LiftQuery):
+    pass
 
 
 class ReviewsQuery(Schema):
@@ -304,8 +323,8 @@ class ReviewsQuery(Schema):
 
 
 class DecisionSchema(Schema):
-    act = fields.Enum(
-        Act,
+    decision = fields.Enum(
+        Decision,
         by_value=True,
         required=True,
         metadata={"description": "`reopen` holds again what was rejected."},

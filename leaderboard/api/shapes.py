@@ -11,6 +11,7 @@ import orjson
 
 from leaderboard.api.fields import show_instant
 from leaderboard.audit import KeptAct
+from leaderboard.bans import Ban
 from leaderboard.boards import Snapshot
 from leaderboard.definitions import to_definition
 from leaderboard.model import Board, Entry, Occurrence, PeriodState, PlayerName
@@ -160,6 +161,7 @@ def show_export(data: PlayerData) -> dict[str, Any]:
         "player": show_profile(data.profile, private=True),
         "exported_at": show_instant(data.at_ms),
         "device_hash": data.device,
+        "ban": show_ban(data.ban) if data.ban else None,
         "sessions": [{"expires_at": show_instant(at_ms)} for at_ms in data.sessions_ms],
         "friends": [
             {"player": friend.player, "state": friend.state, "since": show_instant(friend.since_ms), "by": friend.by}
@@ -195,6 +197,17 @@ def show_kept(kept: KeptSubmission) -> dict[str, Any]:
         "tiebreaks": kept.tiebreaks,
         "achieved_at": show_instant(kept.achieved_ms),
         "metadata": orjson.loads(kept.metadata) if kept.metadata else None,
+    }
+
+
+def show_ban(ban: Ban) -> dict[str, Any]:
+    return {
+        "player": ban.player,
+        "kind": ban.kind.value,
+        "reason": ban.reason,
+        "author": ban.author,
+        "created_at": show_instant(ban.created_ms),
+        "ends_at": show_instant(ban.ends_ms),
     }
 
 

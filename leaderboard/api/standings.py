@@ -45,12 +45,13 @@ def list_standings(request: Request, board: str) -> Response:
 
     def read(asked: Asked) -> dict[str, Any]:
         where = request.lb, asked.snapshot, asked.occurrence, query["limit"]
+        own = request.caller.hidden_self
         if cursor:
-            page = standings.page_from(*where, cursor)
+            page = standings.page_from(*where, cursor, hidden_self=own)
         elif "around_score" in query:
-            page = standings.page_around_score(*where, query["around_score"])
+            page = standings.page_around_score(*where, query["around_score"], hidden_self=own)
         else:
-            page = standings.page_at(*where, query.get("offset", 0))
+            page = standings.page_at(*where, query.get("offset", 0), hidden_self=own)
         return _show_page(asked, page)
 
     return _answer(request, board, read)
@@ -68,7 +69,8 @@ def get_entry(request: Request, board: str, player: str) -> Response:
     player = request.player(player)
 
     def read(asked: Asked) -> dict[str, Any]:
-        found = standings.find_entry(request.lb, asked.snapshot, asked.occurrence, player)
+        own = request.caller.hidden_self
+        found = standings.find_entry(request.lb, asked.snapshot, asked.occurrence, player, hidden_self=own)
         return show_found(asked.board, asked.occurrence, *found)
 
     return _answer(request, board, read)
@@ -89,10 +91,8 @@ def list_around(request: Request, board: str, player: str) -> Response:
     player = request.player(player)
 
     def read(asked: Asked) -> dict[str, Any]:
-        limit = request.query["limit"]
-        return _show_page(
-            asked, standings.page_around_player(request.lb, asked.snapshot, asked.occurrence, limit, player)
-        )
+        where = request.lb, asked.snapshot, asked.occurrence, request.query["limit"]
+        return _show_page(asked, standings.page_around_player(*where, player, hidden_self=request.caller.hidden_self))
 
     return _answer(request, board, read)
 
@@ -117,8 +117,8 @@ def list_friends_standings(request: Request, board: str, player: str) -> Respons
     cursor = _pinned_cursor(list_name, request.query)
 
     def read(asked: Asked) -> dict[str, Any]:
-        limit = request.query["limit"]
-        page = standings.page_of_friends(request.lb, asked.snapshot, asked.occurrence, player, limit, cursor)
+        where, limit = (request.lb, asked.snapshot, asked.occurrence), request.query["limit"]
+        page = standings.page_of_friends(*where, player, limit, cursor, hidden_self=request.caller.hidden_self)
         entries = [show_entry(asked.board, friend.entry) | {"board_rank": friend.board_rank} for friend in page.entries]
         return (
             _show_heading(asked)
@@ -142,7 +142,8 @@ def lookup_entries(request: Request, board: str) -> Response:
     players = list(dict.fromkeys(request.body["players"]))
 
     def read(asked: Asked) -> dict[str, Any]:
-        found = standings.find_entries(request.lb, asked.snapshot, asked.occurrence, players)
+        own = request.caller.hidden_self
+        found = standings.find_entries(request.lb, asked.snapshot, asked.occurrence, players, hidden_self=own)
         return show_place(asked.board, asked.occurrence) | {
             "total": found.total,
             "entries": [show_entry(asked.board, entry) for entry in found.entries if entry is not None],
@@ -167,7 +168,8 @@ def get_distribution(request: Request, board: str) -> Response:
 
     def read(asked: Asked) -> dict[str, Any]:
         wanted, decimals = request.query["buckets"], asked.board.decimals
-        total, buckets = standings.distribution(request.lb, asked.snapshot, asked.occurrence, wanted)
+        where, own = (request.lb, asked.snapshot, asked.occurrence), request.caller.hidden_self
+        total, buckets = standings.distribution(*where, wanted, hidden_self=own)
         shown = [
             {"low": unscale(bucket.low, decimals), "high": unscale(bucket.high, decimals), "count": bucket.count}
             for bucket in buckets
@@ -197,12 +199,17 @@ def list_periods(request: Request, board: str) -> Response:
             ids = [occurrence.id for occurrence, _, _ in rows]
             rows = rows[ids.index(after) + 1 :] if after in ids else []
         last = rows[limit - 1][0].id if len(rows) > limit else None
+        rows = rows[:limit]
+        if own := request.caller.hidden_self:
+            occurrences, states, _ = zip(*rows, strict=True) if rows else ((), (), ())
+            totals = standings.count_entries(request.lb, snapshot, occurrences, hidden_self=own)
+            rows = list(zip(occurrences, states, totals, strict=True))
         return {
             "board": board,
             "period": kind.value,
             "periods": [
                 {"period_id": occurrence.id} | show_bounds(occurrence, state) | {"total": total}
-                for occurrence, state, total in rows[:limit]
+                for occurrence, state, total in rows
             ],
             "next_cursor": write_id_cursor(list_name, last) if last else None,
         }

@@ -19,12 +19,13 @@ About boards
     ``lb_standings``      board, period id → expires_ms (or NULL: never) of its entries
     ``lb_entries``        board, period id, player → order_key (score, tiebreaks, achieved_at, 7 bytes each, and player
                           id: sorted by it, best first, see store/lua/order.lua), submissions, newest_ms (or NULL where
-                          it is achieved_at), metadata (JSON, may be empty); also found by player
+                          it is achieved_at), metadata (JSON, may be empty), hidden (1 where it is in no order, as
+                          its player is banned, else 0); also found by player
 
 About players
     ``lb_players``        player → created_ms, display_name, avatar_url, country, platform, attributes (JSON), device
                           (digest), identities (JSON: provider → subject), each or NULL; submissions; state
-                          (``erasing``, ``erased`` or NULL), erased_until_ms (or NULL)
+                          (``erasing``, ``erased`` or NULL), erased_until_ms (or NULL); ban (store/lua/ban.lua, or NULL)
     ``lb_sessions``       player, session (``s:<digest>``) → expires_ms
     ``lb_friends``        player, other → side (``state;at_ms;who``, see store/lua/friends.lua); also found by other
     ``lb_reviews``        review → player, board, at_ms, rules (the names of those that are broken, a space before and
@@ -118,6 +119,7 @@ class Tables:
             _required("submissions", Integer),
             Column("newest_ms", BigInteger),
             _required("metadata", LargeBinary),
+            Column("hidden", SmallInteger, nullable=False, server_default="0"),
         )
         Index(f"{namespace}_entries_player", self.entries.c.player)
         self.players = found_by_text(
@@ -134,6 +136,7 @@ class Tables:
             Column("state", Text),
             Column("erased_until_ms", BigInteger),
             Column("identities", Text),
+            Column("ban", Text),
         )
         self.sessions = found_by_text("sessions", _id("player"), _id("session"), _required("expires_ms", BigInteger))
         self.friends = found_by_text("friends", _id("player"), _id("other"), _required("side", Text))

@@ -41,6 +41,7 @@ class _Entry:
     newest_ms: int | None
     #: None where it is as it was.
     metadata: bytes | None
+    hidden: bool
 
 
 class Writer:
@@ -88,8 +89,10 @@ class _Batch:
             b"entry": self._put_entry,
             b"standings": self._standings_begun,
             b"remove": self._remove,
+            b"hide": self._hide,
             b"anonymise": self._anonymise,
             b"player": self._player,
+            b"ban": self._ban,
             b"session": self._session,
             b"end_session": self._end_session,
             b"erasing": self._erasing,
@@ -107,6 +110,8 @@ class _Batch:
     def _clear(self) -> None:
         # None stands for what is to be deleted.
         self._entries: dict[tuple[str, str, str], _Entry | None] = {}
+        #: Entries of earlier batches that are hidden or shown.
+        self._hidden: dict[tuple[str, str, str], bool] = {}
         self._players: defaultdict[str, Row] = defaultdict(dict)
         self._sessions: dict[tuple[str, str], int | None] = {}
         self._friends: dict[tuple[str, str], str | None] = {}
@@ -126,8 +131,8 @@ class _Batch:
         row = self._player_row(player_id, created_ms)
         if count is not False:
             row["submissions"] = count
-        for period_id, head, own_metadata in standings:
-            self._entry(board, period_id.decode(), player_id, head, metadata if own_metadata else None)
+        for period_id, head, bits in standings:
+            self._entry(board, period_id.decode(), player_id, head, metadata if bits & 1 else None, bool(bits & 2))
         kind = "correction" if count is False else "submission"
         self._happened(at_ms, board, player_id, kind, score, tiebreaks, achieved_ms, metadata, changed, replay)
 
@@ -165,24 +170,36 @@ class _Batch:
             }
         )
 
-    def _entry(self, board: Board, period_id: str, player: str, head: bytes, metadata: bytes | None) -> None:
+    def _entry(
+        self, board: Board, period_id: str, player: str, head: bytes, metadata: bytes | None, hidden: bool
+    ) -> None:
         key = (board.id, period_id, player)
         if metadata is None and (before := self._entries.get(key)) is not None:
             metadata = before.metadata
         place, submissions, newest_ms = unpack_head(head, len(board.tiebreaks))
-        self._entries[key] = _Entry(place + player.encode(), submissions, newest_ms, metadata)
+        self._entries[key] = _Entry(place + player.encode(), submissions, newest_ms, metadata, hidden)
 
     def _put_entry(
-        self, _at_ms: int, board_id: bytes, period_id: bytes, player: bytes, head: bytes, metadata: bytes
+        self, _at_ms: int, board_id: bytes, period_id: bytes, player: bytes, head: bytes, metadata: bytes, hidden: int
     ) -> None:
         board = self._writer.board(self._connection, board_id.decode())
-        self._entry(board, period_id.decode(), player.decode(), head, metadata)
+        self._entry(board, period_id.decode(), player.decode(), head, metadata, bool(hidden))
 
     def _standings_begun(self, _at_ms: int, board: bytes, period_id: bytes, expires_ms: int | bool) -> None:
         self._begun[board.decode(), period_id.decode()] = expires_ms or None
 
     def _remove(self, _at_ms: int, board: bytes, period_id: bytes, player: bytes) -> None:
         self._entries[board.decode(), period_id.decode(), player.decode()] = None
+
+    def _hide(self, _at_ms: int, board: bytes, period_id: bytes, player: bytes, hidden: int) -> None:
+        key = board.decode(), period_id.decode(), player.decode()
+        if (entry := self._entries.get(key)) is not None:
+            entry.hidden = bool(hidden)
+        else:
+            self._hidden[key] = bool(hidden)
+
+    def _ban(self, _at_ms: int, player: bytes, ban: bytes) -> None:
+        self._players[player.decode()]["ban"] = ban.decode() or None
 
     def _player(self, _at_ms: int, player: bytes, created_ms: int, changes: dict[bytes, bytes]) -> None:
         row = self._player_row(player.decode(), created_ms)
@@ -231,19 +248,23 @@ class _Batch:
         tables, player_id = self._tables, player.decode()
         entries = tables.entries.c
         left = self._execute(
-            select(entries.board, entries.period_id, entries.order_key).where(entries.player == player_id)
+            select(entries.board, entries.period_id, entries.order_key).where(
+                entries.player == player_id, entries.hidden == 0
+            )
         ).all()
         for board_id, period_id, order_key in left:
             place = order_key[: -len(player)]
             before = self._execute(
                 select(entries.order_key)
                 .where(entries.board == board_id, entries.period_id == period_id)
-                .where(entries.order_key >= place, entries.order_key < order_key)
+                .where(entries.order_key >= place, entries.order_key < order_key, entries.hidden == 0)
                 .order_by(entries.order_key.desc())
                 .limit(1)
             ).scalar()
             self._rename(board_id, period_id, player_id, stand_in_for(before[len(place) :] if before else b""))
         for table, condition in (
+            # Hidden ones have no place to stay in.
+            (tables.entries, entries.player == player_id),
             (tables.submissions, tables.submissions.c.player == player_id),
             (tables.reviews, tables.reviews.c.player == player_id),
             (tables.sessions, tables.sessions.c.player == player_id),
@@ -364,7 +385,10 @@ class _Batch:
             if entry is None:
                 gone.append(row)
                 continue
-            row |= {"order_key": entry.order_key, "submissions": entry.submissions, "newest_ms": entry.newest_ms}
+            row |= {
+                "order_key": entry.order_key, "submissions": entry.submissions, "newest_ms": entry.newest_ms,
+                "hidden": int(entry.hidden),
+            }  # fmt: skip
             if entry.metadata is None:
                 as_it_was.append(row | {"metadata": b""})
             else:
@@ -372,6 +396,11 @@ class _Batch:
         self._delete(self._tables.entries, gone)
         self._upsert(self._tables.entries, as_it_was, keeping=("metadata",))
         self._upsert(self._tables.entries, new)
+        entries = self._tables.entries
+        for (board, period_id, player), hidden in self._hidden.items():
+            if (board, period_id, player) not in self._entries:
+                where = entries.c.board == board, entries.c.period_id == period_id, entries.c.player == player
+                self._execute(update(entries).where(*where).values(hidden=int(hidden)))
 
     def _flush_pairs(
         self, table: Table, names: tuple[str, str], value_name: str, pairs: dict[tuple[str, str], Any]

@@ -93,7 +93,7 @@ def _standings(lb: Installation, connection: Connection, board: Board, period_id
         row.period_id: row.entries
         for row in connection.execute(
             select(entries.c.period_id, func.count().label("entries"))
-            .where(entries.c.board == board.id)
+            .where(entries.c.board == board.id, entries.c.hidden == 0)
             .group_by(entries.c.period_id)
         )
     }
@@ -136,7 +136,7 @@ def _rows(lb: Installation, connection: Connection, board: Board, period_id: str
     found = connection.execute(
         select(entries, players.c.display_name, players.c.state)
         .outerjoin(players, players.c.player == entries.c.player)
-        .where(entries.c.board == board.id, entries.c.period_id == period_id)
+        .where(entries.c.board == board.id, entries.c.period_id == period_id, entries.c.hidden == 0)
         .order_by(entries.c.order_key)
         .execution_options(yield_per=AT_ONCE)
     )

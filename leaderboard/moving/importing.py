@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
+from leaderboard.bans import lift_if_over
 from leaderboard.boards import keeps_changing
 from leaderboard.errors import Problem
 from leaderboard.idempotency import ANSWER_KEPT_MS, KEPT_KEYS
@@ -361,6 +362,9 @@ class Import:
                     stale.add(item.board)
                     self._forget(item)
                 again += self._anew(item)
+            elif reply[0] == b"ended":
+                lift_if_over(self._lb, item.player)
+                again.append(item)
             else:
                 self._note(item, reply)
         return again, reason
@@ -395,6 +399,8 @@ class Import:
                 self._summary.kept += 1
             case b"erased":
                 self._summary.skipped["of players who were erased"] += 1
+            case b"banned":
+                self._summary.skipped["of players who are banned"] += 1
             case b"repeat":
                 # It came through before, and the answer did not.
                 self._summary.changed += bool(reply[1])

@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Table, func, select, tuple_
 
 from leaderboard import definitions
+from leaderboard.bans import read_ban
 from leaderboard.entries import pack_entry, score_of
 from leaderboard.idempotency import ANSWER_KEPT_MS, KEPT_KEYS
 from leaderboard.model import Ties
@@ -112,6 +113,9 @@ def _players(lb: Installation, rows: Sequence[Any]) -> list[Command]:
             fields += ("submissions", row.submissions)
         if row.state is not None:
             fields += ("state", row.state)
+        if row.ban is not None:
+            fields += ("ban", row.ban)
+            commands += _ban(lb, row.player, row.ban)
         if fields:
             commands.append(("HSET", key, *fields))
         public = {name: value for name in _PUBLIC if (value := getattr(row, name)) is not None}
@@ -123,6 +127,13 @@ def _players(lb: Installation, rows: Sequence[Any]) -> list[Command]:
             # The nonce tells announcements apart, and there are none yet.
             commands.append(("SET", lb.keys.identity(provider, subject), f"{row.player};-"))
     return commands
+
+
+def _ban(lb: Installation, player: str, packed: str) -> list[Command]:
+    """What finds a ban."""
+    ends_ms = read_ban(player, packed).ends_ms
+    ends: list[Command] = [] if ends_ms is None else [("ZADD", lb.keys.ban_ends, ends_ms, player)]
+    return [("ZADD", lb.keys.bans, 0, player), *ends]
 
 
 def _sessions(lb: Installation, rows: Sequence[Any]) -> list[Command]:
@@ -169,12 +180,16 @@ def _entries(lb: Installation, rows: Sequence[Any]) -> list[Command]:
         for row in group:
             order_key, player = row.order_key, row.player.encode()
             score = score_of(order_key)
-            order += (score, order_key[7:])
             place = order_key[: -len(player)]
             entries += (player, pack_entry(place, row.submissions, row.newest_ms, row.metadata))
+            if row.hidden:
+                continue
+            order += (score, order_key[7:])
             if board.ties is Ties.DENSE:
                 distinct[order_key[:width]] = score
-        commands += [("ZADD", keys.order, *order), ("HSET", keys.entries, *entries)]
+        commands.append(("HSET", keys.entries, *entries))
+        if order:
+            commands.append(("ZADD", keys.order, *order))
         if distinct:
             commands.append(
                 ("ZADD", keys.distinct, *(part for member, score in distinct.items() for part in (score, member)))

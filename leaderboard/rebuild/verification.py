@@ -57,15 +57,37 @@ def _compare(lb: Installation, connection: Connection, board: Board, period_id: 
     keys = lb.keys.standings(board.id, period_id)
     archived, in_archive, distinct = _digest(_archived(lb, connection, board, period_id), board)
     stored, in_store, _ = _digest(_stored(lb, board, period_id), board)
+    hidden, different = _compare_hidden(lb, connection, board, period_id)
     hashed, kept_distinct = lb.store.read(("HLEN", keys.entries), ("ZCARD", keys.distinct))
     difference = None
-    if not archived == stored == hashed:
-        difference = f"{archived} entries in the archive, {stored} in the store's order, {hashed} in its entries"
+    if not archived == stored == hashed - hidden:
+        difference = (
+            f"{archived} entries in the archive, {stored} in the store's order, {hashed - hidden} in its entries"
+            + (f", but for {hidden} that are hidden" if hidden else "")
+        )
+    elif different:
+        difference = f"{different} hidden entries differ"
     elif in_archive != in_store:
         difference = "the checksums differ"
     elif board.ties is Ties.DENSE and kept_distinct != distinct:
         difference = f"{distinct} distinct results in the archive, {kept_distinct} in the store"
-    return Difference(board.id, period_id, archived, difference)
+    return Difference(board.id, period_id, archived + hidden, difference)
+
+
+def _compare_hidden(lb: Installation, connection: Connection, board: Board, period_id: str) -> tuple[int, int]:
+    """How many entries the archive has that stand in no order, and of how many the store's are others."""
+    entries, keys = lb.archive.tables.entries, lb.keys.standings(board.id, period_id)
+    rows = connection.execute(
+        select(entries).where(entries.c.board == board.id, entries.c.period_id == period_id, entries.c.hidden != 0)
+    ).all()
+    different = 0
+    for first in range(0, len(rows), AT_ONCE):
+        share = rows[first : first + AT_ONCE]
+        packed = lb.store.read(("HMGET", keys.entries, *(row.player for row in share)))[0]
+        for row, entry in zip(share, packed, strict=True):
+            place = row.order_key[: -len(row.player.encode())]
+            different += entry != pack_entry(place, row.submissions, row.newest_ms, row.metadata)
+    return len(rows), different
 
 
 def _digest(entries: Iterator[tuple[bytes, bytes | None]], board: Board) -> tuple[int, bytes, int]:
@@ -88,7 +110,7 @@ def _archived(
     entries = lb.archive.tables.entries
     rows = connection.execution_options(yield_per=AT_ONCE).execute(
         select(entries)
-        .where(entries.c.board == board.id, entries.c.period_id == period_id)
+        .where(entries.c.board == board.id, entries.c.period_id == period_id, entries.c.hidden == 0)
         .order_by(entries.c.order_key)
     )
     for row in rows:

@@ -163,7 +163,17 @@ def _read_entries(
         return b"0", {}
     tiebreaks = len(definitions.load(standings.board, definition).tiebreaks)
     rows = {player: _entry_row(standings, player, packed, tiebreaks) for player, packed in _pairs(flat)}
+    _mark_hidden(lb, standings, rows)
     return cursor, rows
+
+
+def _mark_hidden(lb: Installation, standings: Standings, rows: dict[bytes, Row]) -> None:
+    """Those that do not stand in the order. One that moves just now looks so too, and its record is archived later."""
+    if rows:
+        order = lb.keys.standings(standings.board, standings.period_id).order
+        scores = lb.store.read(("ZMSCORE", order, *(row["order_key"][7:] for row in rows.values())))[0]
+        for row, score in zip(rows.values(), scores, strict=True):
+            row["hidden"] = int(score is None)
 
 
 def _entry_row(standings: Standings, player: bytes, packed: bytes, tiebreaks: int) -> Row:
@@ -226,6 +236,7 @@ def _write_players(lb: Installation, connection: Connection, players: Sequence[s
                 **{name: fields.get(name) for name in _PROFILE},
                 "submissions": int(fields.get("submissions", 0)),
                 "state": state,
+                "ban": fields.get("ban"),
                 "erased_until_ms": expires_ms if state == "erased" else None,
             }
         )

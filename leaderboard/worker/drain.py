@@ -21,6 +21,7 @@ from leaderboard.archive import readers
 from leaderboard.archive.housekeeping import Housekeeping
 from leaderboard.archive.readers import LeaseLostError, Position
 from leaderboard.archive.writer import Writer
+from leaderboard.bans import lift_due
 from leaderboard.errors import LeaderboardError, Problem, SettingError
 from leaderboard.journal import JournalGapError, Record
 from leaderboard.relation import Relation, digest_of, explain, relation_of
@@ -36,6 +37,9 @@ BATCH = 2_000
 
 #: Between two looks at a journal that was empty or nearly so: what came meanwhile is written together.
 GATHER_S = 0.1
+
+#: How often bans are looked for that are over.
+BANS_EVERY_S = 5.0
 
 #: Before trying again where something stands in the way.
 RETRY_S = 1.0
@@ -62,6 +66,7 @@ class Drain:
         self._report = Report(lb, self._owner)
         self._position: Position | None = None
         self._renewed_ms = 0
+        self._bans_looked_s: float | None = None
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Drain until a stop is asked for. Whatever is away is waited for."""
@@ -109,6 +114,7 @@ class Drain:
             wait_s = 0.0 if done == BATCH else RETRY_S if done is None else GATHER_S
             if done is not None:
                 self._housekeeping.look()
+                self._lift_bans()
         except LeaseLostError as error:
             log.warning("%s", error)
             wait_s = RETRY_S
@@ -120,6 +126,15 @@ class Drain:
             problem, wait_s = f"{type(error).__name__}: see the worker's log", RETRY_S
         self._report.tell(self._position is not None, problem)
         return wait_s
+
+    def _lift_bans(self) -> None:
+        if self._bans_looked_s is None or time.monotonic() - self._bans_looked_s >= BANS_EVERY_S:
+            self._bans_looked_s = time.monotonic()
+            try:
+                lift_due(self._lb)
+            except Problem as problem:
+                # Archiving comes first: a journal that is full lifts no ban.
+                log.warning("bans that are over are lifted later: %s", problem)
 
     def _drain(self, position: Position) -> int:
         lb = self._lb

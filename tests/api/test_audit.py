@@ -66,6 +66,8 @@ CHANGES: dict[str, tuple[str, str, Any]] = {
     "revoke_key": ("DELETE", "/v1/admin/keys/{key}", None),
     "put_maintenance": ("PUT", "/v1/admin/maintenance", {"reason": "moving house"}),
     "delete_maintenance": ("DELETE", "/v1/admin/maintenance", None),
+    "put_ban": ("PUT", "/v1/admin/players/alice/ban", {"kind": "shadow", "reason": "wall hack"}),
+    "delete_ban": ("DELETE", "/v1/admin/players/alice/ban?reason=appealed", None),
     # A server's, as it cannot be undone.
     "delete_player": ("DELETE", "/v1/players/alice", None),
 }

@@ -21,6 +21,7 @@ OPERATIONS = {
     "get_board_definition", "delete_board", "reset_board", "put_entry", "delete_entry", "list_keys", "create_key",
     "revoke_key", "get_maintenance", "put_maintenance", "delete_maintenance", "get_liveness", "get_readiness",
     "get_metrics", "list_audit", "list_revisions", "rotate_key",
+    "list_bans", "put_ban", "get_ban", "delete_ban",
 }  # fmt: skip
 
 

@@ -124,25 +124,32 @@ class Placed(NamedTuple):
     #: That of its newest submission.
     newest_ms: int
     metadata: bytes
+    #: Of a banned player: it stands in no order.
+    hidden: bool = False
 
 
 Standings = dict[tuple[str, str], list[Placed]]
 
 
 def stored_standings(raw: redis.Redis, namespace: str = "lb") -> Standings:
-    """Every standings of the store, best first."""
-    prefix, found = f"{namespace}:{{0}}:order:", {}
+    """Every standings of the store, best first; those that are hidden come last, by player."""
+    prefix, found = f"{namespace}:{{0}}:entries:", {}
     for key in raw.scan_iter(f"{prefix}*", count=1000):
         board, _, period_id = key.decode().removeprefix(prefix).partition(":")
-        entries = raw.hgetall(f"{namespace}:{{0}}:entries:{board}:{period_id}")
+        entries = raw.hgetall(key)
         definition: Any = raw.hget(f"{namespace}:{{0}}:boards", board)
         tiebreaks = len(json.loads(definition)["tiebreaks"])
-        ordered: Any = raw.zrange(key, 0, -1, withscores=True)
+        ordered: Any = raw.zrange(f"{namespace}:{{0}}:order:{board}:{period_id}", 0, -1, withscores=True)
         placed = [
             _of_store(member, int(score), bytes(entries.pop(member[7 * (tiebreaks + 1) :])), tiebreaks)
             for member, score in ordered
         ]
-        assert not entries, f"entries that are nowhere in the order: {sorted(entries)}"
+        banned = {player for player in entries if raw.hexists(f"{namespace}:{{0}}:player:{player.decode()}", "ban")}
+        assert not entries.keys() - banned, f"entries that are nowhere in the order: {sorted(entries)}"
+        for player, entry in sorted(entries.items()):
+            width = 7 * (tiebreaks + 2)
+            score = int.from_bytes(entry[:7], "big") - (1 << 55)
+            placed.append(_of_store(entry[7:width] + player, score, entry, tiebreaks)._replace(hidden=True))
         found[board, period_id] = placed
     return found
 
@@ -164,14 +171,17 @@ def _of_store(member: bytes, score: int, entry: bytes, tiebreaks: int) -> Placed
 
 
 def archived_standings(archive: Archive) -> Standings:
-    """Every standings of the archive, best first: sorted here, not by the database."""
+    """Every standings of the archive, best first, then those that are hidden: sorted here, not by the database."""
     found: defaultdict[tuple[str, str], list[Row[Any]]] = defaultdict(list)
     for row in every_row(archive, archive.tables.entries):
         found[row.board, row.period_id].append(row)
     return {
-        standings: [_of_archive(row) for row in sorted(rows, key=lambda row: bytes(row.order_key))]
-        for standings, rows in found.items()
+        standings: [_of_archive(row) for row in sorted(rows, key=_place_in_order)] for standings, rows in found.items()
     }
+
+
+def _place_in_order(row: Row[Any]) -> tuple[bool, bytes]:
+    return bool(row.hidden), row.player.encode() if row.hidden else bytes(row.order_key)
 
 
 def _of_archive(row: Row[Any]) -> Placed:
@@ -179,7 +189,9 @@ def _of_archive(row: Row[Any]) -> Placed:
     assert row.order_key.endswith(player)
     numbers = _numbers(row.order_key[: -len(player)])
     newest_ms = numbers[-1] if row.newest_ms is None else row.newest_ms
-    return Placed(row.player, numbers[0], numbers[1:-1], numbers[-1], row.submissions, newest_ms, row.metadata)
+    return Placed(
+        row.player, numbers[0], numbers[1:-1], numbers[-1], row.submissions, newest_ms, row.metadata, bool(row.hidden)
+    )
 
 
 def _numbers(packed: bytes) -> tuple[int, ...]:
@@ -306,6 +318,7 @@ def _player(row: Row[Any]) -> dict[str, str]:
         "submissions": row.submissions or None,
         "state": row.state,
         "until": row.erased_until_ms,
+        "ban": row.ban,
     }
     return {name: str(value) for name, value in columns.items() if value is not None}
 

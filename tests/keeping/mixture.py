@@ -98,6 +98,7 @@ class Mixture:
         self._name()
         self._submit_with_keys()
         self._moderate()
+        self._ban()
         self._erase()
         self._close()
 
@@ -216,6 +217,14 @@ class Mixture:
             self.keys[str(holder.token)] = name != "lost"
             if name == "lost":
                 self.api.admin.delete(f"/v1/admin/keys/{key_id}")
+
+    def _ban(self) -> None:
+        ends_at = "2999-01-01T00:00:00Z"
+        for player, kind in ((PLAYERS[42], "ban"), (PLAYERS[43], "shadow"), ("a|", "shadow")):
+            body = {"kind": kind, "reason": f"№ {player};\n", "ends_at": ends_at if kind == "shadow" else None}
+            self.api.admin.put(f"/v1/admin/players/{player}/ban", body)
+        self.api.submit(PLAYERS[43], 2, "sums")
+        self.api.admin.delete("/v1/admin/players/a|/ban?reason=mistake")
 
     def _erase(self) -> None:
         # From here on what is over is settled, so that a nameless entry stays there.

@@ -72,6 +72,7 @@ def everything(api: Client, clock: SetClock) -> None:
     signed_in = Client(api.http, api.post("/v1/sessions", DEVICE, expect=201)["token"])
     signed_in.delete("/v1/sessions/current")
     api.server.delete("/v1/players/dave")
+    api.admin.put("/v1/admin/players/carol/ban", {"kind": "shadow", "reason": "a bot"})
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     api.define("gone", state="archived")
     api.admin.delete("/v1/admin/boards/gone")
@@ -160,7 +161,7 @@ def test_an_entry_that_was_put_there_as_it_is_is_archived_as_it_is(
     raw.hset("lb:{0}:entries:main:all", "bob", packed)
     raw.zadd("lb:{0}:order:main:all", {head[7:14] + b"bob": -7})
     raw.hset("lb:{0}:player:bob", "created_at", 1)
-    for record in (["player", 1, "bob", 1, {}], ["entry", 1, "main", "all", "bob", head, metadata]):
+    for record in (["player", 1, "bob", 1, {}], ["entry", 1, "main", "all", "bob", head, metadata, 0]):
         raw.xadd(JOURNAL, {"r": msgpack.packb(record)}, id="1-*")
     drain.step()
     assert_archive_is_store(lb.archive, raw)

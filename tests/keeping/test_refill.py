@@ -127,6 +127,10 @@ def make_everything(api: Client, clock: SetClock) -> None:
     for i in range(12, 20):
         api.submit(f"p{i}", i, tiebreaks={"wins": i})
     clock.pass_ms(2 * HOUR_MS)
+    bans = [("p18", "ban", None), ("p19", "shadow", show_instant(clock.at_ms + 9 * HOUR_MS))]
+    for player, kind, ends_at in bans:
+        api.admin.put(f"/v1/admin/players/{player}/ban", {"kind": kind, "reason": "a; №\n", "ends_at": ends_at})
+    api.submit("p19", 40, tiebreaks={"wins": 2})
     # The first season is settled: two of equal score and time there become nameless.
     for player in ("p11", "p16", "p17"):
         api.server.delete(f"/v1/players/{player}")

@@ -220,6 +220,31 @@ def test_erased_players_do_not_come_back(two_on_sqlite: list[Place], tmp_path: P
         there.api.server.get("/v1/players/alice", expect=410)
 
 
+def test_what_is_imported_of_the_banned_stays_hidden(two_on_sqlite: list[Place], tmp_path: Path) -> None:
+    here, there = two_on_sqlite
+    here.api.define(periods=[{"kind": "alltime"}], ties="dense")
+    for player, score in (("alice", 3), ("bob", 2), ("carol", 1)):
+        here.api.submit(player, score)
+    there.api.define(periods=[{"kind": "alltime"}], ties="dense")
+    for player, kind in (("alice", "ban"), ("bob", "shadow")):
+        there.api.server.put(f"/v1/players/{player}", {}, expect=201)
+        there.api.admin.put(f"/v1/admin/players/{player}/ban", {"kind": kind, "reason": "cheated"})
+    assert take_rows(there, exported(here, "main", tmp_path / "main.jsonl")).changed == 3
+    assert there.api.table() == [(1, "carol", 1)]
+    # What is hidden is not exported with a board.
+    rows = exported(there, "main", tmp_path / "back.csv", "csv").read_text().splitlines()[1:]
+    assert [row.split(",")[2:4] for row in rows] == [["1", "carol"]]
+    # As submissions, those of the banned are left out, and those of the shadowed count where nobody sees them.
+    text = "player,score\nalice,9\nbob,8\ncarol,7\n"
+    summary = take_text(there, tmp_path / "more.csv", text, "main")
+    assert (summary.changed, summary.skipped) == (2, {"of players who are banned": 1})
+    assert there.api.table() == [(1, "carol", 7)]
+    for player in ("alice", "bob"):
+        there.api.admin.delete(f"/v1/admin/players/{player}/ban?reason=mistake")
+    assert there.api.table() == [(1, "bob", 8), (2, "carol", 7), (3, "alice", 3)]
+    there.drain()
+
+
 def test_names_are_taken_by_those_who_have_none(two_on_sqlite: list[Place], tmp_path: Path) -> None:
     here, there = two_on_sqlite
     here.api.define(periods=[{"kind": "alltime"}])

@@ -141,6 +141,22 @@ def test_maintenance_moves_too(two_on_sqlite: list[Place], tmp_path: Path) -> No
     there.api.submit("alice", 1)
 
 
+def test_bans_move_too(two_on_sqlite: list[Place], raw: redis.Redis, tmp_path: Path) -> None:
+    here, there = two_on_sqlite
+    here.api.define(ties="dense")
+    for player, score in (("alice", 3), ("bob", 2), ("carol", 1)):
+        here.api.submit(player, score)
+    for player, kind in (("alice", "ban"), ("bob", "shadow")):
+        ban = {"kind": kind, "reason": "cheated", "ends_at": "2999-01-01T00:00:00Z"}
+        here.api.admin.put(f"/v1/admin/players/{player}/ban", ban)
+    import_installation(there.lb, exported(here, tmp_path / "all.jsonl"))
+    assert different(here.keys(raw), there.keys(raw)) == {}
+    assert there.api.table() == [(1, "carol", 1)]
+    for player in ("alice", "bob"):
+        there.api.admin.delete(f"/v1/admin/players/{player}/ban?reason=mistake")
+    assert there.api.table() == [(1, "alice", 3), (2, "bob", 2), (3, "carol", 1)]
+
+
 def test_by_the_commands(two: list[Place], raw: redis.Redis, tmp_path: Path) -> None:
     here, there = two
     Story(here).tell()

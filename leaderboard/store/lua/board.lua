@@ -1,8 +1,8 @@
 -- Boards: definitions, seasons and the gate change together.
 
 -- define_board: write a definition, if it still replaces the one the caller saw.
---   keys   1 definitions · 2 index of boards · 3 gate · 4 seasons · 5 kept standings · then the order keys that must
---          be empty · then keys to drop
+--   keys   1 definitions · 2 index of boards · 3 gate · 4 seasons · 5 kept standings · then the entries keys that
+--          must be empty · then keys to drop
 --   args   1 board · 2 revision the caller saw, "0" for none · 3 new revision · 4 definition (JSON) · 5 state
 --          6 now_ms · 7 the most boards there may be · 8 how many of the keys must be empty
 --          9 how many kept standings the caller saw · 10 where each calendar period begins (JSON)

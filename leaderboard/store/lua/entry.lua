@@ -56,14 +56,57 @@ local function same_result(a, b, tiebreaks)
   return a.score == b.score and string.sub(a.prefix, 1, WIDTH * tiebreaks) == string.sub(b.prefix, 1, WIDTH * tiebreaks)
 end
 
+-- Forget the (score, tiebreaks) that `entry` had, unless another entry has it too. The entry has left already.
+local function drop_distinct(standings, tiebreaks, entry)
+  local result = string.sub(entry.prefix, 1, WIDTH * tiebreaks)
+  local index = count_before(standings.order, entry.score, result)
+  local found = redis.call('ZRANGE', standings.order, index, index, 'WITHSCORES')
+  local shared = found[1] and tonumber(found[2]) == entry.score
+    and string.sub(found[1], 1, WIDTH * tiebreaks) == result
+  if not shared then
+    redis.call('ZREM', standings.distinct, distinct_member(entry.score, entry.prefix, tiebreaks))
+  end
+end
+
+-- Take an entry out of the order; it stays in the entries hash. Returns whether it stood there.
+local function hide_entry(standings, ties, tiebreaks, player, entry)
+  if redis.call('ZREM', standings.order, entry.prefix .. player) == 0 then return false end
+  if ties == 'dense' then drop_distinct(standings, tiebreaks, entry) end
+  return true
+end
+
+-- Put an entry that was hidden back to its place. Returns whether it was.
+--   expires  when the standings expire, ms, as the store writes scores: 'inf' for never
+local function show_entry(standings, ties, tiebreaks, player, entry, expires)
+  local score = number_text(entry.score)
+  if redis.call('ZADD', standings.order, score, entry.prefix .. player) == 0 then return false end
+  if ties == 'dense' then
+    redis.call('ZADD', standings.distinct, score, distinct_member(entry.score, entry.prefix, tiebreaks))
+  end
+  -- The order is gone where everybody was hidden, and its expiry with it.
+  if expires and expires ~= 'inf' then
+    local expires_at = number_text(tonumber(expires))
+    redis.call('PEXPIREAT', standings.order, expires_at, 'NX')
+    if ties == 'dense' then redis.call('PEXPIREAT', standings.distinct, expires_at, 'NX') end
+  end
+  return true
+end
+
 -- Put `entry` into the standings in place of `before` (nil for none).
 --   head        encode_head of the entry
 --   expires_at  ms, or '' for standings that do not expire. NX: the first write decides, nothing extends it, and a
 --               zset that emptied and lost its expiry gets it again.
+--   hidden      it is in the entries hash only: its player is banned
 -- Returns true when it is the first entry there.
-local function write_entry(standings, ties, tiebreaks, player, before, entry, head, expires_at)
+local function write_entry(standings, ties, tiebreaks, player, before, entry, head, expires_at, hidden)
   local first = redis.call('HSET', standings.entries, player, head .. entry.metadata) == 1
     and redis.call('HLEN', standings.entries) == 1
+  if hidden then
+    -- The walk that hides what was there may not have come here yet.
+    if before then hide_entry(standings, ties, tiebreaks, player, before) end
+    if expires_at ~= '' then redis.call('PEXPIREAT', standings.entries, expires_at, 'NX') end
+    return first
+  end
   -- Was the player in the zset already? Then the keys have been there since, with their expiry.
   local stood = before ~= nil
   if not (before and same_place(before, entry)) then
@@ -85,16 +128,4 @@ local function write_entry(standings, ties, tiebreaks, player, before, entry, he
     if ties == 'dense' then redis.call('PEXPIREAT', standings.distinct, expires_at, 'NX') end
   end
   return first
-end
-
--- Forget the (score, tiebreaks) that `entry` had, unless another entry has it too. The entry has left already.
-local function drop_distinct(standings, tiebreaks, entry)
-  local result = string.sub(entry.prefix, 1, WIDTH * tiebreaks)
-  local index = count_before(standings.order, entry.score, result)
-  local found = redis.call('ZRANGE', standings.order, index, index, 'WITHSCORES')
-  local shared = found[1] and tonumber(found[2]) == entry.score
-    and string.sub(found[1], 1, WIDTH * tiebreaks) == result
-  if not shared then
-    redis.call('ZREM', standings.distinct, distinct_member(entry.score, entry.prefix, tiebreaks))
-  end
 end

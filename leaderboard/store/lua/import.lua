@@ -14,7 +14,7 @@ local function put_entry(keys, args)
   local player, now, board, period_id = args[1], tonumber(args[2]), args[5], args[6]
   -- Nobody is behind a stand-in any more (see anonymise).
   local nameless = string.find(player, '\1', 1, true)
-  local known = nameless and {} or redis.call('HMGET', keys[1], 'state', 'created_at')
+  local known = nameless and {} or redis.call('HMGET', keys[1], 'state', 'created_at', 'ban')
   if known[1] then return {'erased'} end
   if is_stale(read_gate(keys[2]), args[3], args[4]) then return {'stale'} end
 
@@ -32,9 +32,11 @@ local function put_entry(keys, args)
   if bytes == head .. after.metadata then return {'same'} end
   if journal_is_full() then return {'journal_full'} end
 
+  local before = not is_gone and bytes and decode_entry(bytes, tiebreaks) or nil
+  -- A banned player's is hidden, but where it has a place already: those standings are settled, or a walk comes there yet.
+  local hidden = known[3] and not is_gone and not (before and redis.call('ZSCORE', standings.order, before.prefix .. player))
   if not is_gone then
-    local before = bytes and decode_entry(bytes, tiebreaks) or nil
-    write_entry(standings, args[8], tiebreaks, player, before, after, head, expires_at)
+    write_entry(standings, args[8], tiebreaks, player, before, after, head, expires_at, hidden)
     if before and args[8] == 'dense' and not same_result(before, after, tiebreaks) then
       drop_distinct(standings, tiebreaks, before)
     end
@@ -44,7 +46,7 @@ local function put_entry(keys, args)
     redis.call('HSET', keys[1], 'created_at', args[2])
     record('player', now, player, now, {})
   end
-  record('entry', now, board, period_id, player, head, after.metadata)
+  record('entry', now, board, period_id, player, head, after.metadata, hidden and 1 or 0)
   audit_entry(bytes, head .. after.metadata)
   return {'put'}
 end

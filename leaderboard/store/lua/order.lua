@@ -72,6 +72,25 @@ local function rank_of(standings, ties, tiebreaks, score, prefix, player)
   return rank and rank + 1
 end
 
+-- Does the place (score, bytes) of `own` come before another one?
+local function stands_before(own, own_bytes, score, bytes)
+  return own.score < score or (own.score == score and bytes_less(own_bytes, bytes))
+end
+
+-- The rank, from 1, of an entry that is hidden, as if it stood there; of one that stands there it is what rank_of says.
+--   own  one more hidden entry that counts (see hidden_entry), or nil
+local function rank_at(standings, ties, tiebreaks, score, prefix, player, own)
+  local key, bytes, own_bytes = standings.order, prefix .. player, own and own.member
+  if ties == 'competition' then
+    bytes = string.sub(prefix, 1, WIDTH * tiebreaks)
+  elseif ties == 'dense' then
+    key, bytes, own_bytes = standings.distinct, distinct_member(score, prefix, tiebreaks), own and own.distinct
+  end
+  local before = count_before(key, score, bytes)
+  if own_bytes and stands_before(own, own_bytes, score, bytes) then before = before + 1 end
+  return before + 1
+end
+
 -- The keys of the i-th standings of a call; each standings takes three: order, entries, distinct.
 local function standings_at(keys, first, i)
   local at = first + (i - 1) * 3

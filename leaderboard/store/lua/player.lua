@@ -45,7 +45,8 @@ register_change('write_profile', write_profile, {})
 --   keys   1 player hash · 2 names
 --   args   1 player · 2 now_ms · 3 session field · 4 expires_ms · 5 the most sessions a player may have
 --          6 device digest, '' for none · 7 display name for a new player, '' for none
---   reply  {"created"} · {"known"} · {"erased"} · {"journal_full"}
+--   reply  {"created"} · {"known"} · {"erased"} · {"banned", ends_ms} · {"ended"}: its ban is over and to be lifted first
+--          {"journal_full"}
 --   cost   O(F) for F fields of the player
 local function open_session(keys, args)
   local fields = redis.call('HGETALL', keys[1])
@@ -58,6 +59,8 @@ local function open_session(keys, args)
     end
   end
   if player.state then return {'erased'} end
+  local refusal = player.ban and ban_refuses(player.ban, now, false)
+  if refusal then return refusal end
   if journal_is_full() then return {'journal_full'} end
   -- The one closest to its end makes room for the new one; those past it go anyway.
   table.sort(sessions, function(a, b) return a.expires < b.expires end)
@@ -134,11 +137,12 @@ end
 register('drop_device', drop_device, {'allow-oom'})
 
 -- finish_erasure: leave only a mark that refuses the id for a while.
---   keys   1 player hash · then keys to drop
+--   keys   1 player hash · 2 index of bans · 3 ends of bans · then keys to drop
 --   args   1 player · 2 now_ms · 3 expires_at_ms of the mark
 --   reply  {"erased"}
 local function finish_erasure(keys, args)
-  redis.call('DEL', unpack(keys))
+  redis.call('DEL', keys[1], unpack(keys, 4))
+  for i = 2, 3 do redis.call('ZREM', keys[i], args[1]) end
   redis.call('HSET', keys[1], 'state', 'erased')
   redis.call('PEXPIREAT', keys[1], args[3])
   record('erased', tonumber(args[2]), args[1], tonumber(args[3]))

@@ -85,6 +85,7 @@ end
 --          {"repeat", changed bits, at_ms, season} · {"reused"}
 --          {"limited", retry_after_ms, reset_ms, "board" or "player"}
 --          {"doubtful", retry_after_ms}: it may have come before, and been forgotten for others
+--          {"banned", ends_ms} · {"ended"}: its ban is over and to be lifted first
 --          {"refused"} · {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
 --          {"journal_full"}
 --          {"out_of_range", i}: the i-th number (0 the score, else a tiebreak) of a sum
@@ -92,7 +93,7 @@ end
 local function submit(keys, args)
   local player, now, session, board = args[1], tonumber(args[2]), args[4], args[#args]
   local known = redis.call('HMGET', keys[1], 'state', 'created_at', 'submissions',
-    session ~= '' and session or 'created_at')
+    session ~= '' and session or 'created_at', 'ban')
   local session_expires = session ~= '' and tonumber(known[4] or 0)
   if session_expires and session_expires <= now then return {'unauthenticated'} end
   if known[1] then return {'erased'} end
@@ -100,6 +101,9 @@ local function submit(keys, args)
   local gate = read_gate(keys[2])
   local digest, epoch = args[6], tonumber(gate[4] or 0)
   local correction, approval = args[9] == 'correct', args[17] ~= ''
+  local hidden = known[5]
+  local banned = hidden and ban_refuses(hidden, now, correction or approval)
+  if banned then return banned end
   if digest ~= '' then
     local refusal = replay_refuses(keys[5], digest, now, epoch)
     if refusal then
@@ -168,6 +172,7 @@ local function submit(keys, args)
   end
 
   local reply, changed_bits, journaled = {'done', rate.left, rate.reset_ms}, 0, {}
+  local place_of = hidden and rank_at or rank_of
   if #broken > 0 then
     reply[1], changed_bits = 'held', HELD_BIT
   else
@@ -175,9 +180,9 @@ local function submit(keys, args)
       local standings, before, after, head = step.standings, step.before, step.after, encode_head(step.after)
       local rank_before = 0
       if with_ranks and before then
-        rank_before = rank_of(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
+        rank_before = place_of(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
       end
-      if write_entry(standings, ties, tiebreaks, player, before, after, head, step.expires_at) then
+      if write_entry(standings, ties, tiebreaks, player, before, after, head, step.expires_at, hidden) then
         keep_standings(keys[6], now, board, step.period_id, step.expires_at)
       end
       if before and ties == 'dense' and not same_result(before, after, tiebreaks) then
@@ -187,10 +192,11 @@ local function submit(keys, args)
       if changed then changed_bits = changed_bits + step.bit end
       local rank = rank_before
       if with_ranks and step.moved then
-        rank = rank_of(standings, ties, tiebreaks, after.score, after.prefix, player)
+        rank = place_of(standings, ties, tiebreaks, after.score, after.prefix, player)
       end
       -- The metadata is the submission's or the one that stood there before.
-      journaled[#journaled + 1] = {step.period_id, head, after.metadata == submission.metadata and 1 or 0}
+      local own_metadata = after.metadata == submission.metadata and 1 or 0
+      journaled[#journaled + 1] = {step.period_id, head, own_metadata + (hidden and 2 or 0)}
       if correction then audit_entry(step.bytes, head .. after.metadata) end
       reply[#reply + 1] = changed and 1 or 0
       reply[#reply + 1] = rank_before
@@ -265,7 +271,8 @@ local function remove_entries(keys, args)
     local bytes = redis.call('HGET', standings.entries, player)
     if bytes then
       local entry = decode_entry(bytes, tiebreaks)
-      if random ~= '' then
+      -- One that is hidden has no place in which something nameless could stay.
+      if random ~= '' and redis.call('ZSCORE', standings.order, entry.prefix .. player) then
         record('anonymise', now, board, period_id, player, anonymise(standings, tiebreaks, player, entry, random))
       else
         redis.call('ZREM', standings.order, entry.prefix .. player)
