@@ -1,0 +1,241 @@
+"""The simulated season's players, cheaters and limits, in plain numbers; loadtests/season says what each is."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import log
+from random import Random
+from statistics import mean, median
+
+import pytest
+
+from loadtests.season import cheats, limits
+from loadtests.season.acts import CHEATS, Act, How, Kind
+from loadtests.season.game import CEILING, SHORTEST_PLAY_S, Talent
+from loadtests.season.habits import DAY_MS, HOUR_MS, Habit, submissions
+from loadtests.season.honest import Play, in_order, make_plays
+from loadtests.season.play import Verdict, read_reason, read_verdict
+from loadtests.season.service import Answer
+from loadtests.season.simulation import Plan, make_acts
+
+DAYS = 28
+
+
+@pytest.fixture(scope="module")
+def plays() -> list[list[Play]]:
+    return make_plays(400, DAYS, Random(11))
+
+
+def plays_of(*submitted: tuple[float, int], player: int = 0) -> list[Play]:
+    """Plays at so many seconds with such scores."""
+    return [Play(round(at_s * 1000), player, score) for at_s, score in submitted]
+
+
+# ------------------------------------------------------------------ how well, and when
+
+
+def test_practice_helps_less_and_less() -> None:
+    talent = Talent(log(1000), log(9000), 25, 0.3)
+    skills = [talent.skill(plays) for plays in range(200)]
+    steps = [after - before for before, after in pairwise(skills)]
+    assert skills[0] == pytest.approx(log(1000))
+    assert skills[-1] == pytest.approx(log(9000), abs=0.01)
+    assert steps == sorted(steps, reverse=True)
+    assert steps[-1] > 0
+
+
+def test_nobody_goes_beyond_what_the_game_gives() -> None:
+    dice, talent = Random(1), Talent(log(CEILING), log(3 * CEILING), 5, 0.45)
+    scores = [talent.play(plays, dice) for plays in range(1000)]
+    assert max(scores) <= CEILING
+    assert min(scores) > 0
+
+
+def test_players_get_better(plays: list[list[Play]]) -> None:
+    often = [[play.score for play in own] for own in plays if len(own) >= 60]
+    assert len(often) > 20
+    assert mean(mean(own[40:60]) / mean(own[:20]) for own in often) > 1.2
+
+
+def test_few_play_most_and_many_hardly_at_all(plays: list[list[Play]]) -> None:
+    counts = sorted((len(own) for own in plays), reverse=True)
+    assert sum(counts[:40]) > 0.4 * sum(counts)
+    assert median(counts) < mean(counts) / 2
+    assert min(counts) >= 1
+
+
+def test_plays_are_in_order_and_take_their_time_unless_they_waited_for_a_network(plays: list[list[Play]]) -> None:
+    gaps = [after.at_ms - before.at_ms for own in plays for before, after in pairwise(own)]
+    assert min(gaps) > 0
+    together = sum(gap < SHORTEST_PLAY_S * 1000 for gap in gaps)
+    assert 0.01 < together / len(gaps) < 0.06
+
+
+def test_people_sleep_at_night() -> None:
+    habit = Habit(0, 100_000 * DAY_MS, 0.5, 1.0, zone_h=-8)
+    sent = submissions(habit, Random(4))
+    local = [int((next(sent).at_ms / HOUR_MS - 8) % 24) for _ in range(2000)]
+    assert sum(2 <= hour < 6 for hour in local) < 0.08 * sum(18 <= hour < 22 for hour in local)
+
+
+def test_the_seed_decides_everything_and_cheaters_change_no_player() -> None:
+    def honest(plan: Plan) -> list[Act]:
+        return [act for act in make_acts(plan) if act.kind is Kind.HONEST]
+
+    assert honest(Plan(20, 0, 7, seed=1)) == honest(Plan(20, 3, 7, seed=1))
+    assert honest(Plan(20, 0, 7, seed=1)) != honest(Plan(20, 0, 7, seed=2))
+
+
+# ------------------------------------------------------------------ cheaters
+
+
+class Standings:
+    """What anybody sees: scores by rank."""
+
+    def __init__(self, *scores: int) -> None:
+        self.scores = scores
+
+    def score_at(self, rank: int) -> int | None:
+        return self.scores[rank - 1] if rank <= len(self.scores) else None
+
+
+@pytest.fixture(scope="module")
+def acts() -> list[Act]:
+    return [act for own in cheats.make_cheats(10, DAYS, Random(3)) for act in own]
+
+
+def of(acts: list[Act], kind: Kind) -> list[Act]:
+    found = [act for act in acts if act.kind is kind]
+    assert found
+    return found
+
+
+def test_there_are_six_kinds_and_as_many_cheaters_of_each(acts: list[Act]) -> None:
+    accounts = {kind: {act.account.split(",")[0] for act in of(acts, kind)} for kind in CHEATS}
+    assert [len(names) for names in accounts.values()] == [10] * 6
+
+
+def test_everything_is_done_within_the_season(acts: list[Act]) -> None:
+    pair = cheats.make_pair(DAYS, Random(3))
+    assert all(0 <= act.at_ms <= DAYS * DAY_MS + HOUR_MS for act in acts + pair)
+
+
+def test_an_impossible_score_is_beyond_the_game_and_no_other_is(acts: list[Act]) -> None:
+    standings = Standings(*range(CEILING, CEILING - 100, -1))
+    for act in acts:
+        score = act.score if isinstance(act.score, int) else act.score(standings)
+        assert score is not None
+        assert (score > CEILING) == (act.kind is Kind.IMPOSSIBLE_SCORE)
+
+
+def test_a_sudden_gain_comes_after_honest_plays_and_beats_one_of_the_ten_best(acts: list[Act]) -> None:
+    standings = Standings(*range(50_000, 49_000, -100))
+    for act in of(acts, Kind.IMPOSSIBLE_GAIN):
+        assert callable(act.score)
+        assert 49_100 < (act.score(standings) or 0) <= 52_501
+        assert any(other.account == act.account and other.at_ms < act.at_ms for other in of(acts, Kind.COVER))
+
+
+def test_a_tampered_body_says_more_than_what_was_signed(acts: list[Act]) -> None:
+    for act in of(acts, Kind.TAMPERED):
+        assert isinstance(act.score, int)
+        assert act.how is How.TAMPER
+        assert act.score < act.tampered <= CEILING
+
+
+def test_a_flood_is_hundreds_a_minute(acts: list[Act]) -> None:
+    flood = [act.at_ms for act in of(acts, Kind.FLOODING) if act.account == "flooding 0"]
+    in_a_minute = [sum(at <= other < at + 60_000 for other in flood) for at in sorted(flood)[:50]]
+    assert median(in_a_minute) > 150
+
+
+def test_a_newcomer_has_done_nothing_before(acts: list[Act]) -> None:
+    newcomers = [act.account for act in of(acts, Kind.NEWCOMER)]
+    assert len(newcomers) == len(set(newcomers)) == 40
+    assert not set(newcomers) & {act.account for act in acts if act.kind is not Kind.NEWCOMER}
+
+
+def test_a_request_is_replayed_with_its_own_key_and_with_another(acts: list[Act]) -> None:
+    hows = [act.how for act in of(acts, Kind.REPLAYED)]
+    assert hows.count(How.REPLAY) == hows.count(How.REPLAY_OTHER_KEY) == 60
+
+
+def test_the_pair_takes_turns_and_says_nothing_impossible() -> None:
+    pair = cheats.make_pair(2, Random(1))
+    assert [act.account for act in pair[:4]] == ["pair 0", "pair 1"] * 2
+    assert all(isinstance(act.score, int) and 0 < act.score <= CEILING for act in pair)
+
+
+# ------------------------------------------------------------------ limits
+
+
+def test_a_gain_is_over_the_best_before() -> None:
+    sample = [plays_of((0, 100), (60, 80), (120, 130), (180, 120), (240, 135)), plays_of((0, 900)), []]
+    assert list(limits.gains(sample)) == [0, 30, 0, 5]
+
+
+def test_a_gain_per_hour_is_over_the_best_of_an_hour_before() -> None:
+    #    minute   score   best an hour before
+    #         0     100   -
+    #        30     150   100, its first
+    #        59     190   100
+    #        90     200   150
+    #       400     210   200
+    sample = [plays_of((0, 100), (30 * 60, 150), (59 * 60, 190), (90 * 60, 200), (400 * 60, 210))]
+    assert list(limits.gains_per_hour(sample)) == [50, 90, 50, 10]
+
+
+def test_being_ahead_grows_with_plays_sent_together_and_passes_with_time() -> None:
+    sample = [plays_of((100, 1), (100, 1), (100, 1), (160, 1), (1000, 1))]
+    assert list(limits.ahead(sample)) == pytest.approx([1, 2, 3, 3, 1])
+
+
+@pytest.mark.parametrize(
+    ("share", "limit"),
+    [(0.0, 1000), (0.0009, 1000), (0.001, 999), (0.01, 990)],
+)
+def test_no_more_than_the_share_is_beyond_a_limit(share: float, limit: int) -> None:
+    assert limits.exceeded_by(range(1, 1001), share) == limit
+
+
+def test_a_limit_from_nobody_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        limits.exceeded_by([], 0.1)
+
+
+@pytest.mark.parametrize(("value", "rounded"), [(0.0, 1), (7.2, 8), (10, 10), (11.5, 12), (16_301, 17_000), (90, 90)])
+def test_limits_are_rounded_up_to_two_digits(value: float, rounded: int) -> None:
+    assert limits.round_up(value) == rounded
+
+
+def test_the_limits_touch_hardly_anything_of_the_sample(plays: list[list[Play]]) -> None:
+    rules = limits.choose_limits(plays)
+    total = sum(len(own) for own in plays)
+    assert sum(gain > rules["max_gain"]["value"] for gain in limits.gains(plays)) <= limits.BUDGET * total
+    assert sum(gain > rules["max_gain_per_hour"]["value"] for gain in limits.gains_per_hour(plays)) <= (
+        limits.BUDGET * total
+    )
+    assert max(play.score for play in in_order(plays)) <= rules["max_score"]["value"]
+
+
+# ------------------------------------------------------------------ what an answer means
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (Answer(200, {"outcome": "applied"}, False), Verdict.COUNTED),
+        (Answer(200, {"outcome": "kept"}, False), Verdict.COUNTED),
+        (Answer(200, {"outcome": "held"}, False), Verdict.HELD),
+        (Answer(200, {"outcome": "applied"}, True), Verdict.NO_EFFECT),
+        (Answer(429, {"code": "rate_limited"}, False), Verdict.REJECTED),
+    ],
+)
+def test_what_became_of_a_submission(answer: Answer, verdict: Verdict) -> None:
+    assert read_verdict(answer) is verdict
+
+
+def test_why_a_submission_was_rejected() -> None:
+    broken = {"code": "rule_broken", "errors": [{"pointer": "/score", "code": "max_score", "detail": ""}]}
+    assert read_reason(Answer(422, broken, False)) == "max_score"
+    assert read_reason(Answer(429, {"code": "rate_limited"}, False)) == "rate_limited"
