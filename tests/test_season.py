@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from leaderboard.settings import Settings
 from loadtests.season.acts import CHEATS
 from loadtests.season.report import lines

@@ -9,7 +9,7 @@ from statistics import mean, median
 
 import pytest
 
-from loadtests.season import cheats, limits
+from loadtests.season import cheats, limits, newcomers
 from loadtests.season.acts import CHEATS, Act, How, Kind
 from loadtests.season.game import CEILING, SHORTEST_PLAY_S, Talent
 from loadtests.season.habits import DAY_MS, HOUR_MS, Habit, submissions
@@ -174,15 +174,16 @@ def test_a_gain_is_over_the_best_before() -> None:
     assert list(limits.gains(sample)) == [0, 30, 0, 5]
 
 
-def test_a_gain_per_hour_is_over_the_best_of_an_hour_before() -> None:
-    #    minute   score   best an hour before
-    #         0     100   -
-    #        30     150   100, its first
-    #        59     190   100
-    #        90     200   150
-    #       400     210   200
-    sample = [plays_of((0, 100), (30 * 60, 150), (59 * 60, 190), (90 * 60, 200), (400 * 60, 210))]
-    assert list(limits.gains_per_hour(sample)) == [50, 90, 50, 10]
+@pytest.mark.parametrize(("per_hour", "touched"), [(100, 0), (60, 1), (59, 2)])
+def test_a_gain_runs_off_within_the_hour(per_hour: int, touched: int) -> None:
+    # minute   score   gain   left of it: at 100 an hour   at 60                at 59
+    #      0     100
+    #     10     160     60    60                          60                   60: too much, so nothing
+    #     40     200     40    10 + 40                     30 + 40: too much    40
+    #     41     190
+    #     70     250     50     0 + 50                      0 + 50              10.5 + 50: too much
+    sample = [plays_of((0, 100), (600, 160), (2400, 200), (2460, 190), (4200, 250))]
+    assert limits.gaining_too_fast(sample, per_hour) == touched
 
 
 def test_being_ahead_grows_with_plays_sent_together_and_passes_with_time() -> None:
@@ -209,13 +210,42 @@ def test_limits_are_rounded_up_to_two_digits(value: float, rounded: int) -> None
 
 
 def test_the_limits_touch_hardly_anything_of_the_sample(plays: list[list[Play]]) -> None:
-    rules = limits.choose_limits(plays)
-    total = sum(len(own) for own in plays)
-    assert sum(gain > rules["max_gain"]["value"] for gain in limits.gains(plays)) <= limits.BUDGET * total
-    assert sum(gain > rules["max_gain_per_hour"]["value"] for gain in limits.gains_per_hour(plays)) <= (
-        limits.BUDGET * total
-    )
+    rules = limits.choose_limits(plays, expected=400)
+    few = limits.BUDGET * sum(len(own) for own in plays)
+    assert sum(gain > rules["max_gain"]["value"] for gain in limits.gains(plays)) <= few
+    assert limits.gaining_too_fast(plays, rules["max_gain_per_hour"]["value"]) <= few
+    assert sum(plays_ahead > rules["rate"]["burst"] for plays_ahead in limits.ahead(plays)) <= few
     assert max(play.score for play in in_order(plays)) <= rules["max_score"]["value"]
+    newcomer = rules["min_submissions_before_top"]
+    landed = newcomers.landings(plays, newcomer["top"])
+    assert sum(count for number, count in landed.items() if number < newcomer["value"]) <= (
+        limits.NEWCOMERS_BUDGET * sum(len(own) for own in plays)
+    )
+
+
+def test_landing_in_the_top_is_a_better_entry_there_among_enough() -> None:
+    standings = newcomers.Standings()
+    # The rule asks for 20 times top entries, and so far there are none to 39.
+    assert not any(standings.submit(player, 100 + player, 2) for player in range(40))
+    # The best are 139 and 138. Among equals, who comes later stands behind.
+    assert not standings.submit(40, 138, 2)
+    assert standings.submit(40, 139, 2)
+    assert standings.submit(41, 140, 2)
+    assert not standings.submit(41, 140, 2)
+    assert not standings.submit(0, 139, 2)
+
+
+def test_landings_are_counted_by_what_the_player_had_made_before() -> None:
+    many = [plays_of((player, 100), player=player) for player in range(20)]
+    late = plays_of((100, 50), (200, 60), (300, 500), (400, 400), (500, 600), player=99)
+    # In the week after it, twenty have to be there first.
+    next_week = plays_of((8 * 86_400, 550), player=98)
+    sample = [*many, late, next_week]
+    assert dict(newcomers.landings(sample, 1)) == {2: 1, 4: 1}
+    # Of 26 submissions, one is held from the third on.
+    assert newcomers.known_after(sample, 1, budget=0) == 2
+    assert newcomers.known_after(sample, 1, budget=1 / 26) == 4
+    assert newcomers.known_after(sample, 1, budget=2 / 26) == newcomers.KNOWN_AFTER_MOST
 
 
 # ------------------------------------------------------------------ what an answer means

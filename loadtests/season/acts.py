@@ -29,6 +29,10 @@ CHEATS = (
 )  # fmt: skip
 
 
+#: Kinds whose scores were played for, whatever else is wrong with them.
+EARNED = (Kind.HONEST, Kind.COVER, Kind.REPLAYED)
+
+
 class How(StrEnum):
     #: As the game's client does it.
     SEND = "send"

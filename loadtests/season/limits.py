@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from math import ceil, floor, log10
@@ -11,34 +9,36 @@ from typing import Any
 
 from loadtests.season.game import CEILING, SHORTEST_PLAY_S
 from loadtests.season.habits import HOUR_MS
-from loadtests.season.honest import Play, in_order
+from loadtests.season.honest import Play
+from loadtests.season.newcomers import known_after
 
 #: The share of honest submissions that each limit may touch, in the sample.
 BUDGET = 0.0001
-#: Where newcomers are looked at: the first page of standings.
-TOP = 50
-#: No more submissions than these make a player known, for nobody waits that long.
-KNOWN_AFTER_MOST = 10
+#: More for newcomers, who are new but once: what is held of them is looked at, and theirs again.
+NEWCOMERS_BUDGET = 0.0005
+#: The first page of standings, where a newcomer is looked at; fewer ranks on a small board.
+TOP_MOST = 50
+#: The service looks at newcomers in standings of 20 times top entries. This leaves half of the players to get there.
+PLAYERS_PER_TOP = 40
 
 Sample = Sequence[Sequence[Play]]
 
 
-def choose_limits(sample: Sample) -> dict[str, Any]:
-    """The `rules` of a board definition, from plays of players who are trusted."""
+def choose_limits(sample: Sample, expected: int) -> dict[str, Any]:
+    """The `rules` of a board definition for so many players, from plays of players who are trusted."""
     rules: dict[str, Any] = {
         "rate": {"burst": ceil(exceeded_by(ahead(sample), BUDGET)), "per_s": round(1 / SHORTEST_PLAY_S, 4)},
         "min_score": {"value": 0, "then": "reject"},
         "max_score": {"value": CEILING, "then": "reject"},
         "max_gain": {"value": round_up(exceeded_by(gains(sample), BUDGET)), "then": "hold"},
-        "max_gain_per_hour": {"value": round_up(exceeded_by(gains_per_hour(sample), BUDGET)), "then": "hold"},
-        "signed": True,
+        "max_gain_per_hour": {"value": round_up(gain_per_hour(sample)), "then": "hold"},
     }
     interval_s = floor(-exceeded_by((-gap for gap in gaps_s(sample)), BUDGET))
     if interval_s >= 1:
         rules["min_interval_s"] = {"value": interval_s, "then": "reject"}
-    known_after = submissions_before_top(sample)
-    if known_after:
-        rules["min_submissions_before_top"] = {"value": known_after, "top": TOP, "then": "hold"}
+    top = min(TOP_MOST, expected // PLAYERS_PER_TOP)
+    if top and (value := known_after(sample[:expected], top, NEWCOMERS_BUDGET)):
+        rules["min_submissions_before_top"] = {"value": value, "top": top, "then": "hold"}
     return rules
 
 
@@ -51,17 +51,35 @@ def gains(sample: Sample) -> Iterator[int]:
             best = max(best, play.score)
 
 
-def gains_per_hour(sample: Sample) -> Iterator[int]:
-    """By how much each submission but the first beats the best that the player had an hour before."""
+def gain_per_hour(sample: Sample) -> int:
+    """The least limit that touches no more than BUDGET of the submissions."""
+    allowed = BUDGET * sum(len(plays) for plays in sample)
+    low, high = 1, CEILING
+    while low < high:
+        middle = (low + high) // 2
+        if gaining_too_fast(sample, middle) <= allowed:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def gaining_too_fast(sample: Sample, per_hour: int) -> int:
+    """How many submissions gain more than so much at once, or in an hour in the long run, as the rule counts it."""
+    count = 0
     for plays in sample:
-        # (when, best from then on); the first is what held an hour ago, or the player's first.
-        bests: deque[tuple[int, int]] = deque()
-        for play in plays:
-            while len(bests) > 1 and bests[1][0] <= play.at_ms - HOUR_MS:
-                bests.popleft()
-            if bests:
-                yield max(0, play.score - bests[0][1])
-            bests.append((play.at_ms, max(play.score, bests[-1][1] if bests else 0)))
+        gained, best, before_ms = 0.0, plays[0].score if plays else 0, 0
+        for play in plays[1:]:
+            gained = max(0.0, gained - per_hour * (play.at_ms - before_ms) / HOUR_MS)
+            before_ms = play.at_ms
+            if play.score > best:
+                gain, best = play.score - best, play.score
+                if gained + gain > per_hour:
+                    # It is held, and has gained nothing yet.
+                    count += 1
+                else:
+                    gained += gain
+    return count
 
 
 def gaps_s(sample: Sample) -> Iterator[float]:
@@ -74,38 +92,11 @@ def gaps_s(sample: Sample) -> Iterator[float]:
 def ahead(sample: Sample) -> Iterator[float]:
     """How many submissions a player is ahead of one play in the shortest time, with each of them."""
     for plays in sample:
-        plays_ahead, before = 0.0, 0
+        plays_ahead, before_ms = 0.0, 0
         for play in plays:
-            passed = (play.at_ms - before) / 1000 / SHORTEST_PLAY_S
-            plays_ahead, before = max(0.0, plays_ahead - passed) + 1, play.at_ms
+            passed = (play.at_ms - before_ms) / 1000 / SHORTEST_PLAY_S
+            plays_ahead, before_ms = max(0.0, plays_ahead - passed) + 1, play.at_ms
             yield plays_ahead
-
-
-def submissions_before_top(sample: Sample) -> int:
-    """The most submissions (0 for none) with which so few are held that have made fewer and would be in the top."""
-    touched = [0] * KNOWN_AFTER_MOST
-    made: dict[int, int] = {}
-    best: dict[int, int] = {}
-    table: list[int] = []
-    total = 0
-    for play in in_order(sample):
-        own, number = best.get(play.player), made.get(play.player, 0)
-        made[play.player] = number + 1
-        total += 1
-        if own is not None and play.score <= own:
-            continue
-        if own is not None:
-            del table[bisect_left(table, own)]
-        if number < KNOWN_AFTER_MOST and len(table) - bisect_left(table, play.score) < TOP:
-            touched[number] += 1
-        insort(table, play.score)
-        best[play.player] = play.score
-    allowed, before = BUDGET * total, 0
-    for number, count in enumerate(touched):
-        before += count
-        if before > allowed:
-            return number
-    return KNOWN_AFTER_MOST
 
 
 def exceeded_by(values: Iterable[float], share: float) -> float:

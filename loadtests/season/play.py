@@ -11,11 +11,13 @@ from random import Random
 
 import orjson
 
-from loadtests.season.acts import Act, How, Kind
+from loadtests.season.acts import EARNED, Act, How, Kind
+from loadtests.season.habits import DAY_MS, HOUR_MS
+from loadtests.season.reviewer import Reviewer
 from loadtests.season.service import Answer, Captured, Device, Service
 
-#: Kinds whose scores were played for, whatever else is wrong with them.
-_EARNED = (Kind.HONEST, Kind.COVER, Kind.REPLAYED)
+#: When in each day what is held is reviewed.
+REVIEWED_AT_MS = 9 * HOUR_MS
 
 
 class Verdict(StrEnum):
@@ -32,7 +34,7 @@ class Played:
 
     #: (kind, verdict) → submissions
     verdicts: Counter[tuple[Kind, Verdict]] = field(default_factory=Counter)
-    #: (kind, the rule or code) → submissions rejected for it
+    #: (kind, the rules or the code) → submissions rejected or held for it
     reasons: Counter[tuple[Kind, str]] = field(default_factory=Counter)
     #: Accounts by kind, and those of them of which something was held or rejected.
     accounts: dict[Kind, set[str]] = field(default_factory=dict)
@@ -50,16 +52,24 @@ class Season:
         self._devices: dict[str, Device] = {}
         self._waiting: list[tuple[int, int, Act, Captured | None]] = []
         self._numbered = 0
+        self._reviewer = Reviewer(service)
         self.played = Played()
 
     def play(self, acts: Iterable[Act]) -> Played:
         """Do all of them; raises RuntimeError when the service is not well."""
         for act in sorted(acts, key=lambda act: act.at_ms):
             self._wait(act.at_ms, act, None)
+        next_review_ms = REVIEWED_AT_MS
         while self._waiting:
             at_ms, _, act, request = heapq.heappop(self._waiting)
-            self._service.clock.at_ms = self._service.begins_ms + at_ms
+            while next_review_ms <= at_ms:
+                self._service.set_time(next_review_ms)
+                self._reviewer.review()
+                next_review_ms += DAY_MS
+            self._service.set_time(at_ms)
             self._do(act, request)
+        self._reviewer.review()
+        self.played.reasons += self._reviewer.reasons
         return self.played
 
     def _wait(self, at_ms: int, act: Act, request: Captured | None) -> None:
@@ -90,8 +100,11 @@ class Season:
             played.stopped.setdefault(kind, set()).add(act.account)
         if verdict is Verdict.REJECTED:
             played.reasons[kind, read_reason(answer)] += 1
-        if verdict is Verdict.COUNTED and kind not in _EARNED:
-            played.got_through[device.player, orjson.loads(request.body)["score"]] = kind
+        score = orjson.loads(request.body)["score"]
+        if verdict is Verdict.HELD:
+            self._reviewer.note(device.player, score, kind)
+        if verdict is Verdict.COUNTED and kind not in EARNED:
+            played.got_through[device.player, score] = kind
 
     def _device(self, account: str) -> Device:
         if account not in self._devices:

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from leaderboard import create_app
 from leaderboard.settings import Settings
+from leaderboard.worker.drain import Drain
 from loadtests.season.habits import DAY_MS
 
 BOARD = "season"
@@ -56,6 +57,7 @@ class Service:
         self._http = self._app.test_client(use_cookies=False)
         lb = self._app.extensions["leaderboard"]
         lb.claim.check()
+        self._drain = Drain(lb)
         # Keys expire by the store's clock, so the season may not lie in its past.
         now_ms = int(lb.store.read(("TIME",))[0][0]) * 1000
         self.begins_ms = now_ms - (now_ms - _MONDAY_MS) % _WEEK_MS + _WEEK_MS
@@ -63,6 +65,15 @@ class Service:
 
     def close(self) -> None:
         self._app.extensions["leaderboard"].close()
+
+    def set_time(self, at_ms: int) -> None:
+        """Milliseconds since the season began."""
+        self.clock.at_ms = self.begins_ms + at_ms
+
+    def archive_all(self) -> None:
+        """What a worker does beside a service that runs in earnest."""
+        while self._drain.step():
+            pass
 
     def define_board(self, rules: dict[str, Any]) -> None:
         """Raises RuntimeError when the service does not take the rules."""

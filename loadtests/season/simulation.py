@@ -18,6 +18,7 @@ from loadtests.season.report import TOPS, summarise
 from loadtests.season.service import Service
 
 KINDS = len(CHEATS)
+SAMPLE_LEAST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,6 @@ class Plan:
     days: int
     seed: int
     rules: bool = True
-    #: How many honest players the limits are chosen from; none of them plays in the season.
-    sample: int = 500
 
 
 def simulate(settings: Settings, plan: Plan) -> dict[str, Any]:
@@ -37,12 +36,18 @@ def simulate(settings: Settings, plan: Plan) -> dict[str, Any]:
 
     Raises RuntimeError when the service is not well.
     """
-    rules = choose_limits(make_plays(plan.sample, 28, Random(f"{plan.seed} sample"))) if plan.rules else {"rate": None}
+    rules = make_rules(plan) if plan.rules else {"rate": None}
     with closing(Service(settings)) as service:
         service.define_board(rules)
         played = Season(service, Random(f"{plan.seed} season")).play(make_acts(plan))
         table = [(entry["player"]["id"], entry["score"]) for entry in service.page(max(TOPS))]
     return summarise(played, rules, table)
+
+
+def make_rules(plan: Plan) -> dict[str, Any]:
+    """From a month of as many other players, or of SAMPLE_LEAST: one in 10,000 of a few submissions is none."""
+    sample = make_plays(max(SAMPLE_LEAST, plan.players), 28, Random(f"{plan.seed} sample"))
+    return choose_limits(sample, plan.players)
 
 
 def make_acts(plan: Plan) -> Iterator[Act]:
