@@ -211,16 +211,15 @@ def test_limits_are_rounded_up_to_two_digits(value: float, rounded: int) -> None
 
 def test_the_limits_touch_hardly_anything_of_the_sample(plays: list[list[Play]]) -> None:
     rules = limits.choose_limits(plays, expected=400)
-    few = limits.BUDGET * sum(len(own) for own in plays)
-    assert sum(gain > rules["max_gain"]["value"] for gain in limits.gains(plays)) <= few
-    assert limits.gaining_too_fast(plays, rules["max_gain_per_hour"]["value"]) <= few
-    assert sum(plays_ahead > rules["rate"]["burst"] for plays_ahead in limits.ahead(plays)) <= few
+    total = sum(len(own) for own in plays)
+    assert sum(gain > rules["max_gain"]["value"] for gain in limits.gains(plays)) <= limits.HOLDS * total
+    assert limits.gaining_too_fast(plays, rules["max_gain_per_hour"]["value"]) <= limits.HOLDS * total
+    assert sum(ahead > rules["rate"]["burst"] for ahead in limits.ahead(plays)) <= limits.REJECTS * total
     assert max(play.score for play in in_order(plays)) <= rules["max_score"]["value"]
     newcomer = rules["min_submissions_before_top"]
     landed = newcomers.landings(plays, newcomer["top"])
-    assert sum(count for number, count in landed.items() if number < newcomer["value"]) <= (
-        limits.NEWCOMERS_BUDGET * sum(len(own) for own in plays)
-    )
+    held = sum(count for number, count in landed.items() if number < newcomer["value"])
+    assert held <= limits.HOLDS * total
 
 
 def test_landing_in_the_top_is_a_better_entry_there_among_enough() -> None:

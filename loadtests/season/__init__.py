@@ -11,12 +11,14 @@ sees a *calibration sample*: honest players of the same game in another season, 
 
 * `max_score`, `min_score`: the most and the least that the game can give; known from its code.
 * `rate.per_s`: one play in the shortest time that one takes; known from its code. `rate.burst`: so many at
-  once that one submission of the sample in 10,000 (`limits.BUDGET`) would wait; a client that was offline sends what it
-  has all together.
-* `max_gain`, `max_gain_per_hour`: the gain that one submission in 10,000 exceeds, rounded up to two digits.
+  once that one submission of the sample in 10,000 (`limits.REJECTS`) would wait; a client that was offline sends what
+  it has all together.
+* `max_gain`, `max_gain_per_hour`: what three submissions in 10,000 (`limits.HOLDS`) exceed, rounded up to two digits.
 * `min_interval_s`: the whole seconds that one submission in 10,000 comes sooner than; left out below one second.
-* `min_submissions_before_top`: on the first page of the sample's own standings; the most submissions with which the
-  rule still touches no more than `limits.BUDGET` of the sample's submissions.
+* `min_submissions_before_top`: on the first page, or the best fortieth of the players where that is less; the most
+  submissions with which it holds no more than three in 10,000 of the sample's own, in standings of the sample.
+
+Together they may touch one honest submission in a thousand, and those that reject fewer than those that hold.
 
 Cheaters know none of it: `cheats` imports the game, not the limits.
 """

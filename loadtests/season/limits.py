@@ -12,10 +12,10 @@ from loadtests.season.habits import HOUR_MS
 from loadtests.season.honest import Play
 from loadtests.season.newcomers import known_after
 
-#: The share of honest submissions that each limit may touch, in the sample.
-BUDGET = 0.0001
-#: More for newcomers, who are new but once: what is held of them is looked at, and theirs again.
-NEWCOMERS_BUDGET = 0.0005
+#: The share of honest submissions that a limit may touch, in the sample: one that rejects, and one that holds, for what
+#: is held is looked at and counts in the end. All of them together stay below one in a thousand.
+REJECTS = 0.0001
+HOLDS = 0.0003
 #: The first page of standings, where a newcomer is looked at; fewer ranks on a small board.
 TOP_MOST = 50
 #: The service looks at newcomers in standings of 20 times top entries. This leaves half of the players to get there.
@@ -27,17 +27,17 @@ Sample = Sequence[Sequence[Play]]
 def choose_limits(sample: Sample, expected: int) -> dict[str, Any]:
     """The `rules` of a board definition for so many players, from plays of players who are trusted."""
     rules: dict[str, Any] = {
-        "rate": {"burst": ceil(exceeded_by(ahead(sample), BUDGET)), "per_s": round(1 / SHORTEST_PLAY_S, 4)},
+        "rate": {"burst": ceil(exceeded_by(ahead(sample), REJECTS)), "per_s": round(1 / SHORTEST_PLAY_S, 4)},
         "min_score": {"value": 0, "then": "reject"},
         "max_score": {"value": CEILING, "then": "reject"},
-        "max_gain": {"value": round_up(exceeded_by(gains(sample), BUDGET)), "then": "hold"},
+        "max_gain": {"value": round_up(exceeded_by(gains(sample), HOLDS)), "then": "hold"},
         "max_gain_per_hour": {"value": round_up(gain_per_hour(sample)), "then": "hold"},
     }
-    interval_s = floor(-exceeded_by((-gap for gap in gaps_s(sample)), BUDGET))
+    interval_s = floor(-exceeded_by((-gap for gap in gaps_s(sample)), REJECTS))
     if interval_s >= 1:
         rules["min_interval_s"] = {"value": interval_s, "then": "reject"}
     top = min(TOP_MOST, expected // PLAYERS_PER_TOP)
-    if top and (value := known_after(sample[:expected], top, NEWCOMERS_BUDGET)):
+    if top and (value := known_after(sample[:expected], top, HOLDS)):
         rules["min_submissions_before_top"] = {"value": value, "top": top, "then": "hold"}
     return rules
 
@@ -52,8 +52,8 @@ def gains(sample: Sample) -> Iterator[int]:
 
 
 def gain_per_hour(sample: Sample) -> int:
-    """The least limit that touches no more than BUDGET of the submissions."""
-    allowed = BUDGET * sum(len(plays) for plays in sample)
+    """The least limit that touches no more than HOLDS of the submissions."""
+    allowed = HOLDS * sum(len(plays) for plays in sample)
     low, high = 1, CEILING
     while low < high:
         middle = (low + high) // 2
