@@ -19,6 +19,8 @@ from loadtests.season.service import Answer
 from loadtests.season.simulation import Plan, make_acts
 
 DAYS = 28
+#: Seconds.
+H = 3600
 
 
 @pytest.fixture(scope="module")
@@ -169,19 +171,39 @@ def test_the_pair_takes_turns_and_says_nothing_impossible() -> None:
 # ------------------------------------------------------------------ limits
 
 
-def test_a_gain_is_over_the_best_before() -> None:
-    sample = [plays_of((0, 100), (60, 80), (120, 130), (180, 120), (240, 135)), plays_of((0, 900)), []]
-    assert list(limits.gains(sample)) == [0, 30, 0, 5]
+@pytest.mark.parametrize(("limit", "touched"), [(50, 0), (49, 1), (29, 3), (4, 4)])
+def test_a_gain_is_over_the_best_that_counts(limit: int, touched: int) -> None:
+    # hour    score   gain   with a limit of 29: a held 150 counts from the morning after
+    #    0      100
+    #    1       80
+    #    2      150     50   held
+    #    3      140     40   held
+    #   20      120     20
+    #   40      155      5
+    #   41      185     30   held
+    sample = [
+        plays_of((0, 100), (1 * H, 80), (2 * H, 150), (3 * H, 140), (20 * H, 120), (40 * H, 155), (41 * H, 185)),
+        plays_of((0, 900)),
+        [],
+    ]
+    assert limits.gaining_too_much(sample, limit) == touched
 
 
-@pytest.mark.parametrize(("per_hour", "touched"), [(100, 0), (60, 1), (59, 2)])
+def test_the_least_limit_touches_no_more_than_is_allowed() -> None:
+    assert limits.least(lambda limit: max(0, 1000 - limit), allowed=10) == 990
+    assert limits.least(lambda _: 0, allowed=0) == 1
+    assert limits.least(lambda _: 1, allowed=0) == CEILING
+
+
+@pytest.mark.parametrize(("per_hour", "touched"), [(100, 0), (60, 2), (59, 4)])
 def test_a_gain_runs_off_within_the_hour(per_hour: int, touched: int) -> None:
-    # minute   score   gain   left of it: at 100 an hour   at 60                at 59
+    # minute   score   gained at 100 an hour   at 60
     #      0     100
-    #     10     160     60    60                          60                   60: too much, so nothing
-    #     40     200     40    10 + 40                     30 + 40: too much    40
-    #     41     190
-    #     70     250     50     0 + 50                      0 + 50              10.5 + 50: too much
+    #     10     160   60                      60
+    #     40     200   10 + 40                 30 + 40   held
+    #     41     190                           29 + 30   over the 160 that counts
+    #     70     250    1 + 50                 30 + 60   held
+    # At 59 even the first gain is too much, and so all of them.
     sample = [plays_of((0, 100), (600, 160), (2400, 200), (2460, 190), (4200, 250))]
     assert limits.gaining_too_fast(sample, per_hour) == touched
 
@@ -212,39 +234,47 @@ def test_limits_are_rounded_up_to_two_digits(value: float, rounded: int) -> None
 def test_the_limits_touch_hardly_anything_of_the_sample(plays: list[list[Play]]) -> None:
     rules = limits.choose_limits(plays, expected=400)
     total = sum(len(own) for own in plays)
-    assert sum(gain > rules["max_gain"]["value"] for gain in limits.gains(plays)) <= limits.HOLDS * total
+    assert limits.gaining_too_much(plays, rules["max_gain"]["value"]) <= limits.HOLDS * total
     assert limits.gaining_too_fast(plays, rules["max_gain_per_hour"]["value"]) <= limits.HOLDS * total
     assert sum(ahead > rules["rate"]["burst"] for ahead in limits.ahead(plays)) <= limits.REJECTS * total
     assert max(play.score for play in in_order(plays)) <= rules["max_score"]["value"]
     newcomer = rules["min_submissions_before_top"]
-    landed = newcomers.landings(plays, newcomer["top"])
-    held = sum(count for number, count in landed.items() if number < newcomer["value"])
-    assert held <= limits.HOLDS * total
+    assert newcomers.landings(plays, newcomer["value"], newcomer["top"]) <= limits.HOLDS * total
 
 
 def test_landing_in_the_top_is_a_better_entry_there_among_enough() -> None:
     standings = newcomers.Standings()
     # The rule asks for 20 times top entries, and so far there are none to 39.
-    assert not any(standings.submit(player, 100 + player, 2) for player in range(40))
+    for player in range(40):
+        assert not standings.lands(player, 100 + player, 2)
+        standings.submit(player, 100 + player)
     # The best are 139 and 138. Among equals, who comes later stands behind.
-    assert not standings.submit(40, 138, 2)
-    assert standings.submit(40, 139, 2)
-    assert standings.submit(41, 140, 2)
-    assert not standings.submit(41, 140, 2)
-    assert not standings.submit(0, 139, 2)
+    assert not standings.lands(40, 138, 2)
+    assert standings.lands(40, 139, 2)
+    standings.submit(40, 140)
+    assert not standings.lands(40, 140, 2)
+    assert not standings.lands(0, 139, 2)
+    assert standings.lands(0, 140, 2)
 
 
-def test_landings_are_counted_by_what_the_player_had_made_before() -> None:
+def test_a_newcomer_in_the_top_is_held_until_enough_of_it_counts() -> None:
     many = [plays_of((player, 100), player=player) for player in range(20)]
-    late = plays_of((100, 50), (200, 60), (300, 500), (400, 400), (500, 600), player=99)
-    # In the week after it, twenty have to be there first.
-    next_week = plays_of((8 * 86_400, 550), player=98)
+    # hour   score
+    #    1      50   counts
+    #    2     500   lands
+    #    3     600   lands
+    #   30     700   lands, when 500 and 600 count
+    late = plays_of((1 * H, 50), (2 * H, 500), (3 * H, 600), (30 * H, 700), player=99)
+    # In the week after it, twenty have to be there first; in the season they are.
+    next_week = plays_of((8 * 24 * H, 750), player=98)
     sample = [*many, late, next_week]
-    assert dict(newcomers.landings(sample, 1)) == {2: 1, 4: 1}
-    # Of 26 submissions, one is held from the third on.
-    assert newcomers.known_after(sample, 1, budget=0) == 2
-    assert newcomers.known_after(sample, 1, budget=1 / 26) == 4
-    assert newcomers.known_after(sample, 1, budget=2 / 26) == newcomers.KNOWN_AFTER_MOST
+    assert [newcomers.landings(sample, value, top=1) for value in range(1, 6)] == [1, 3, 3, 4, 4]
+    assert newcomers.landings(sample, 10, top=2) == 0
+    total = sum(map(len, sample))
+    assert newcomers.known_after(sample, 1, budget=0) == 0
+    assert newcomers.known_after(sample, 1, budget=1 / total) == 1
+    assert newcomers.known_after(sample, 1, budget=3 / total) == 3
+    assert newcomers.known_after(sample, 1, budget=4 / total) == newcomers.KNOWN_AFTER_MOST
 
 
 # ------------------------------------------------------------------ what an answer means

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from math import ceil, floor, log10
 from typing import Any
 
 from loadtests.season.game import CEILING, SHORTEST_PLAY_S
 from loadtests.season.habits import HOUR_MS
+from loadtests.season.holds import Waiting
 from loadtests.season.honest import Play
 from loadtests.season.newcomers import known_after
 
@@ -26,12 +29,13 @@ Sample = Sequence[Sequence[Play]]
 
 def choose_limits(sample: Sample, expected: int) -> dict[str, Any]:
     """The `rules` of a board definition for so many players, from plays of players who are trusted."""
+    may_hold = HOLDS * sum(len(plays) for plays in sample)
     rules: dict[str, Any] = {
         "rate": {"burst": ceil(exceeded_by(ahead(sample), REJECTS)), "per_s": round(1 / SHORTEST_PLAY_S, 4)},
         "min_score": {"value": 0, "then": "reject"},
         "max_score": {"value": CEILING, "then": "reject"},
-        "max_gain": {"value": round_up(exceeded_by(gains(sample), HOLDS)), "then": "hold"},
-        "max_gain_per_hour": {"value": round_up(gain_per_hour(sample)), "then": "hold"},
+        "max_gain": {"value": round_up(least(partial(gaining_too_much, sample), may_hold)), "then": "hold"},
+        "max_gain_per_hour": {"value": round_up(least(partial(gaining_too_fast, sample), may_hold)), "then": "hold"},
     }
     interval_s = floor(-exceeded_by((-gap for gap in gaps_s(sample)), REJECTS))
     if interval_s >= 1:
@@ -42,43 +46,46 @@ def choose_limits(sample: Sample, expected: int) -> dict[str, Any]:
     return rules
 
 
-def gains(sample: Sample) -> Iterator[int]:
-    """By how much each submission but a player's first beats the player's best; 0 when it does not."""
+def least(touched: Callable[[int], int], allowed: float) -> int:
+    """The least limit up to CEILING that touches no more than is allowed."""
+    return bisect_left(range(1, CEILING), True, key=lambda limit: touched(limit) <= allowed) + 1
+
+
+def gaining_too_much(sample: Sample, limit: int) -> int:
+    """How many submissions beat their player's best by more than so much, as `max_gain` counts."""
+    count = 0
     for plays in sample:
-        best = plays[0].score if plays else 0
+        waiting, best = Waiting(), plays[0].score if plays else 0
         for play in plays[1:]:
-            yield max(0, play.score - best)
-            best = max(best, play.score)
-
-
-def gain_per_hour(sample: Sample) -> int:
-    """The least limit that touches no more than HOLDS of the submissions."""
-    allowed = HOLDS * sum(len(plays) for plays in sample)
-    low, high = 1, CEILING
-    while low < high:
-        middle = (low + high) // 2
-        if gaining_too_fast(sample, middle) <= allowed:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+            best = max(best, *waiting.approved(play.at_ms), 0)
+            if play.score - best > limit:
+                count += 1
+                waiting.hold(play.at_ms, play.score)
+            else:
+                best = max(best, play.score)
+    return count
 
 
 def gaining_too_fast(sample: Sample, per_hour: int) -> int:
-    """How many submissions gain more than so much at once, or in an hour in the long run, as the rule counts it."""
+    """How many submissions gain more than so much at once, or an hour in the long run, as `max_gain_per_hour` counts.
+
+    What is held, or approved, has gained nothing.
+    """
     count = 0
     for plays in sample:
-        gained, best, before_ms = 0.0, plays[0].score if plays else 0, 0
+        waiting, best = Waiting(), plays[0].score if plays else 0
+        gained, before_ms = 0.0, 0
         for play in plays[1:]:
+            best = max(best, *waiting.approved(play.at_ms), 0)
             gained = max(0.0, gained - per_hour * (play.at_ms - before_ms) / HOUR_MS)
             before_ms = play.at_ms
-            if play.score > best:
-                gain, best = play.score - best, play.score
-                if gained + gain > per_hour:
-                    # It is held, and has gained nothing yet.
-                    count += 1
-                else:
-                    gained += gain
+            gain = max(0, play.score - best)
+            if gain and gained + gain > per_hour:
+                count += 1
+                waiting.hold(play.at_ms, play.score)
+            else:
+                gained += gain
+                best = max(best, play.score)
     return count
 
 

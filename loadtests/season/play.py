@@ -12,12 +12,10 @@ from random import Random
 import orjson
 
 from loadtests.season.acts import EARNED, Act, How, Kind
-from loadtests.season.habits import DAY_MS, HOUR_MS
+from loadtests.season.habits import DAY_MS
+from loadtests.season.holds import REVIEWED_AT_MS
 from loadtests.season.reviewer import Reviewer
 from loadtests.season.service import Answer, Captured, Device, Service
-
-#: When in each day what is held is reviewed.
-REVIEWED_AT_MS = 9 * HOUR_MS
 
 
 class Verdict(StrEnum):

@@ -63,7 +63,10 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     for name, rule in report["rules"].items():
         yield f"  {name:<28}{_rule(rule)}"
     yield ""
-    yield f"{'cheating':<22}{'submissions':>12}{'rejected':>10}{'held':>7}{'no effect':>11}{'missed':>8}{'stopped':>9}"
+    yield (
+        f"{'cheating':<20}{'submissions':>12}{'rejected':>9}{'held':>6}{'no effect':>10}{'missed':>8}{'stopped':>9}"
+        f"{'accounts noticed':>18}"
+    )
     for kind, counts in report["cheating"].items():
         yield _row(kind, counts)
     if report["pair"]:
@@ -85,9 +88,10 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _row(name: str, counts: dict[str, Any]) -> str:
+    noticed = f"{counts['accounts_stopped']} of {counts['accounts']}"
     return (
-        f"{name:<22}{counts['submissions']:>12,}{counts['rejected']:>10,}{counts['held']:>7,}"
-        f"{counts['no_effect']:>11,}{counts['missed']:>8,}{counts['stopped']:>9.1%}"
+        f"{name:<20}{counts['submissions']:>12,}{counts['rejected']:>9,}{counts['held']:>6,}"
+        f"{counts['no_effect']:>10,}{counts['missed']:>8,}{counts['stopped']:>9.1%}{noticed:>18}"
     )
 
 
