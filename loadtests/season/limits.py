@@ -37,6 +37,7 @@ def choose_limits(sample: Sample, expected: int) -> dict[str, Any]:
         "max_gain": {"value": round_up(least(partial(gaining_too_much, sample), may_hold)), "then": "hold"},
         "max_gain_per_hour": {"value": round_up(least(partial(gaining_too_fast, sample), may_hold)), "then": "hold"},
     }
+    rules["signed"] = True
     interval_s = floor(-exceeded_by((-gap for gap in gaps_s(sample)), REJECTS))
     if interval_s >= 1:
         rules["min_interval_s"] = {"value": interval_s, "then": "reject"}

@@ -134,14 +134,14 @@ class Device:
     def request(self, score: int) -> Captured:
         """The request that submits a score now."""
         self._requests += 1
-        body = orjson.dumps({"score": score})
+        body, key = orjson.dumps({"score": score}), f"play-{self._requests}"
         headers = {
             "Content-Type": "application/json",
             "Authorization": f"Bearer {self._session['token']}",
-            "Idempotency-Key": f"play-{self._requests}",
+            "Idempotency-Key": key,
         }
-        if key := self._session.get("signing_key"):
-            headers["Leaderboard-Signature"] = sign(key, self._service.clock.now_ms() // 1000, body)
+        if signing_key := self._session.get("signing_key"):
+            headers["Leaderboard-Signature"] = sign(signing_key, self._service.clock.now_ms() // 1000, key, body)
         return Captured(body, headers)
 
     @property
@@ -151,7 +151,7 @@ class Device:
         return self._signed_in
 
 
-def sign(signing_key: str, at_s: int, body: bytes) -> str:
-    """The value of Leaderboard-Signature for a submission to the board."""
-    signed = f"{at_s}.".encode() + body
-    return f"t={at_s},v1={hmac.new(bytes.fromhex(signing_key), signed, hashlib.sha256).hexdigest()}"
+def sign(signing_key: str, at_s: int, key: str, body: bytes) -> str:
+    """The value of Leaderboard-Signature for a submission to the board with that Idempotency-Key."""
+    signed = "\n".join((str(at_s), "POST", PATH, key, hashlib.sha256(body).hexdigest()))
+    return f"t={at_s},v1={hmac.new(signing_key.encode(), signed.encode(), hashlib.sha256).hexdigest()}"
