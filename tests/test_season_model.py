@@ -283,11 +283,11 @@ def test_a_newcomer_in_the_top_is_held_until_enough_of_it_counts() -> None:
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [
-        (Answer(200, {"outcome": "applied"}, False), Verdict.COUNTED),
-        (Answer(200, {"outcome": "kept"}, False), Verdict.COUNTED),
-        (Answer(200, {"outcome": "held"}, False), Verdict.HELD),
+        (Answer(200, {"outcome": "applied"}), Verdict.COUNTED),
+        (Answer(200, {"outcome": "kept"}), Verdict.COUNTED),
+        (Answer(200, {"outcome": "held"}), Verdict.HELD),
         (Answer(200, {"outcome": "applied"}, True), Verdict.NO_EFFECT),
-        (Answer(429, {"code": "rate_limited"}, False), Verdict.REJECTED),
+        (Answer(429, {"code": "rate_limited"}), Verdict.REJECTED),
     ],
 )
 def test_what_became_of_a_submission(answer: Answer, verdict: Verdict) -> None:
@@ -296,5 +296,5 @@ def test_what_became_of_a_submission(answer: Answer, verdict: Verdict) -> None:
 
 def test_why_a_submission_was_rejected() -> None:
     broken = {"code": "rule_broken", "errors": [{"pointer": "/score", "code": "max_score", "detail": ""}]}
-    assert read_reason(Answer(422, broken, False)) == "max_score"
-    assert read_reason(Answer(429, {"code": "rate_limited"}, False)) == "rate_limited"
+    assert read_reason(Answer(422, broken)) == "max_score"
+    assert read_reason(Answer(429, {"code": "rate_limited"})) == "rate_limited"

@@ -68,3 +68,5 @@ class Act:
     tampered: int = 0
     #: When a client that got no answer sends the same request once more.
     again_ms: int | None = None
+    #: It was refused with a Retry-After before, and counted as rejected.
+    told_to_wait: bool = False

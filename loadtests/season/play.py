@@ -79,6 +79,11 @@ class Season:
         if score is None:
             return
         device = self._device(act.account)
+        # The game's client does as Retry-After says, with all that comes behind, too.
+        patient = again is None and act.kind in (Kind.HONEST, Kind.COVER)
+        if patient and self._service.elapsed_ms < device.resumes_ms:
+            self._wait(device.resumes_ms, act, None)
+            return
         request = again or _request(act, device, score, self._dice)
         if request is None:
             return
@@ -86,7 +91,11 @@ class Season:
         if act.again_ms is not None:
             self._wait(act.again_ms, replace(act, again_ms=None), request)
         verdict = read_verdict(answer)
-        self._count(act, device, request, answer, verdict)
+        if not act.told_to_wait:
+            self._count(act, device, request, answer, verdict)
+        if patient and answer.retry_after_s:
+            device.resumes_ms = self._service.elapsed_ms + answer.retry_after_s * 1000
+            self._wait(device.resumes_ms, replace(act, again_ms=None, told_to_wait=True), None)
         if verdict is Verdict.COUNTED and act.how is How.SEND and (device.best is None or score > device.best[0]):
             device.best = score, request
 

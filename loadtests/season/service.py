@@ -37,7 +37,8 @@ class SeasonClock:
 class Answer:
     status: int
     body: Any
-    replayed: bool
+    replayed: bool = False
+    retry_after_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.clock = SeasonClock(0)
+        self.signed = False
         self._app = create_app(replace(settings, admin_key=ADMIN_KEY, journal_records_most=10**8), self.clock)
         self._http = self._app.test_client(use_cookies=False)
         lb = self._app.extensions["leaderboard"]
@@ -70,6 +72,11 @@ class Service:
         """Milliseconds since the season began."""
         self.clock.at_ms = self.begins_ms + at_ms
 
+    @property
+    def elapsed_ms(self) -> int:
+        """Since the season began."""
+        return self.clock.at_ms - self.begins_ms
+
     def archive_all(self) -> None:
         """What a worker does beside a service that runs in earnest."""
         while self._drain.step():
@@ -77,11 +84,12 @@ class Service:
 
     def define_board(self, rules: dict[str, Any]) -> None:
         """Raises RuntimeError when the service does not take the rules."""
+        self.signed = bool(rules.get("signed"))
         definition = {"periods": [{"kind": "season"}, {"kind": "weekly"}], "rules": rules}
         self.call("PUT", f"/v1/admin/boards/{BOARD}", definition, token=ADMIN_KEY)
 
     def sign_in(self, device_id: str, address: str) -> dict[str, Any]:
-        """The answer: token, player and, where the service has it, signing_key."""
+        """The answer: token, signing_key, player and more."""
         answer: dict[str, Any] = self.call("POST", "/v1/sessions", {"device_id": device_id}, address=address)
         return answer
 
@@ -100,8 +108,13 @@ class Service:
         response = self._send("POST", PATH, request.body, request.headers, address)
         if response.status_code >= 500:
             raise RuntimeError(f"{PATH}: {response.status_code} {response.text}")
-        replayed = response.headers.get("Idempotent-Replayed") == "true"
-        return Answer(response.status_code, orjson.loads(response.data), replayed)
+        headers = response.headers
+        return Answer(
+            response.status_code,
+            orjson.loads(response.data),
+            headers.get("Idempotent-Replayed") == "true",
+            int(headers.get("Retry-After", 0)),
+        )
 
     def call(self, method: str, path: str, body: Any = None, *, token: str = "", address: str = "192.0.2.1") -> Any:
         """The answer to a call that must work."""
@@ -117,7 +130,7 @@ class Service:
 
 
 class Device:
-    """One installation of the game: it signs in when first used, and signs what it submits if the service lets it."""
+    """One installation of the game: it signs in when first used, and signs what it submits where the board wants it."""
 
     def __init__(self, service: Service, number: int, secret: str) -> None:
         self._service = service
@@ -126,6 +139,8 @@ class Device:
         self._requests = 0
         self.address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.best: tuple[int, Captured] | None = None
+        #: Before then the service wants nothing of it.
+        self.resumes_ms = 0
 
     @property
     def player(self) -> str:
@@ -140,8 +155,9 @@ class Device:
             "Authorization": f"Bearer {self._session['token']}",
             "Idempotency-Key": key,
         }
-        if signing_key := self._session.get("signing_key"):
-            headers["Leaderboard-Signature"] = sign(signing_key, self._service.clock.now_ms() // 1000, key, body)
+        if self._service.signed:
+            at_s = self._service.clock.now_ms() // 1000
+            headers["Leaderboard-Signature"] = sign(self._session["signing_key"], at_s, key, body)
         return Captured(body, headers)
 
     @property
