@@ -46,6 +46,7 @@ def test_a_client_that_is_told_to_wait_loses_nothing(settings: Settings) -> None
         # Each is counted once, by the first answer that it got.
         assert played.verdicts.total() == 20
         assert played.verdicts[Kind.HONEST, Verdict.REJECTED] == 15
+        assert played.counted_later[Kind.HONEST] == 15
         assert service.elapsed_ms >= 30_000
 
 

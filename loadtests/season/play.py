@@ -34,6 +34,8 @@ class Played:
     verdicts: Counter[tuple[Kind, Verdict]] = field(default_factory=Counter)
     #: (kind, the rules or the code) → submissions rejected or held for it
     reasons: Counter[tuple[Kind, str]] = field(default_factory=Counter)
+    #: Submissions by kind that were rejected with a Retry-After, and counted when their client had waited.
+    counted_later: Counter[Kind] = field(default_factory=Counter)
     #: Accounts by kind, and those of them of which something was held or rejected.
     accounts: dict[Kind, set[str]] = field(default_factory=dict)
     stopped: dict[Kind, set[str]] = field(default_factory=dict)
@@ -93,6 +95,8 @@ class Season:
         verdict = read_verdict(answer)
         if not act.told_to_wait:
             self._count(act, device, request, answer, verdict)
+        elif verdict is Verdict.COUNTED:
+            self.played.counted_later[act.kind] += 1
         if patient and answer.retry_after_s:
             device.resumes_ms = self._service.elapsed_ms + answer.retry_after_s * 1000
             self._wait(device.resumes_ms, replace(act, again_ms=None, told_to_wait=True), None)

@@ -25,6 +25,7 @@ def summarise(played: Played, rules: dict[str, Any], table: list[tuple[str, int]
             "touched": touched,
             "share": touched / max(1, honest["submissions"]),
             "rejected": honest["rejected"],
+            "counted_later": played.counted_later[Kind.HONEST],
             "held": honest["held"],
             "by_rule": honest["by_rule"],
             "players": honest["accounts"],
@@ -78,8 +79,8 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     honest = report["honest"]
     yield (
         f"honest: {honest['touched']} of {honest['submissions']:,} submissions touched ({honest['share']:.3%}), "
-        f"{honest['rejected']} rejected, {honest['held']} held; {honest['players_touched']} of "
-        f"{honest['players']:,} players"
+        f"{honest['rejected']} rejected ({honest['counted_later']} counted later), {honest['held']} held; "
+        f"{honest['players_touched']} of {honest['players']:,} players"
     )
     if honest["by_rule"]:
         yield f"  {_counts(honest['by_rule'])}"
