@@ -97,6 +97,8 @@ class Season:
             self._count(act, device, request, answer, verdict)
         elif verdict is Verdict.COUNTED:
             self.played.counted_later[act.kind] += 1
+        if verdict is Verdict.HELD:
+            self._reviewer.note(device.player, orjson.loads(request.body)["score"], act.kind)
         if patient and answer.retry_after_s:
             device.resumes_ms = self._service.elapsed_ms + answer.retry_after_s * 1000
             self._wait(device.resumes_ms, replace(act, again_ms=None, told_to_wait=True), None)
@@ -112,8 +114,6 @@ class Season:
         if verdict is Verdict.REJECTED:
             played.reasons[kind, read_reason(answer)] += 1
         score = orjson.loads(request.body)["score"]
-        if verdict is Verdict.HELD:
-            self._reviewer.note(device.player, score, kind)
         if verdict is Verdict.COUNTED and kind not in EARNED:
             played.got_through[device.player, score] = kind
 
