@@ -152,7 +152,10 @@ def _score_rule(name: RuleName, data: dict[str, Any]) -> ScoreRule:
 
 def _rules_data(board: Board) -> dict[str, Any]:
     rate = board.rate
-    data: dict[str, Any] = {"rate": rate and {"burst": rate.burst, "per_s": rate.per_s, "servers": rate.servers}}
+    data: dict[str, Any] = {
+        "rate": rate and {"burst": rate.burst, "per_s": rate.per_s, "servers": rate.servers},
+        "signed": board.signed,
+    }
     for rule in board.score_rules:
         shown: dict[str, Any] = {
             "value": float(rule.value) if isinstance(rule.value, Decimal) else rule.value,
