@@ -89,6 +89,8 @@ def archived_review(lb: Installation, review: str) -> Review:
 
 
 def _rows(lb: Installation, query: Select[Any]) -> list[Review]:
+    if not lb.archive.exists():
+        return []
     with lb.archive.read() as connection:
         return [read_review(row) for row in connection.execute(query)]
 

@@ -41,7 +41,7 @@ class ReviewConverter(BaseConverter):
     scope=Scope.REVIEWS,
     query=schemas.ReviewsQuery,
     answers={200: admin_answers.ReviewsAnswer},
-    errors=("malformed_cursor",),
+    errors=("malformed_cursor", "archive_unavailable"),
 )
 def list_reviews(request: Request) -> Response:
     """Reviews, oldest first.
@@ -67,7 +67,7 @@ def list_reviews(request: Request) -> Response:
     role=Role.ADMIN,
     scope=Scope.REVIEWS,
     answers={200: admin_answers.ReviewAnswer},
-    errors=("review_not_found",),
+    errors=("review_not_found", "archive_unavailable"),
 )
 def get_review(request: Request, review: str) -> Response:
     """A review, with what its player submitted to the board lately, newest first."""
@@ -103,7 +103,7 @@ def decide_review(request: Request, review: str) -> Response:
     scope=Scope.REVIEWS,
     body=schemas.DecisionsSchema,
     answers={200: admin_answers.DecisionsAnswer},
-    errors=("outcome_unknown",),
+    errors=("archive_unavailable", "outcome_unknown"),
 )
 def decide_reviews(request: Request) -> Response:
     """Decide on up to 100 reviews the same way, each for itself. One that fails says why in `error`."""

@@ -22,6 +22,7 @@ OPERATIONS = {
     "revoke_key", "get_maintenance", "put_maintenance", "delete_maintenance", "get_liveness", "get_readiness",
     "get_metrics", "list_audit", "list_revisions", "rotate_key",
     "list_bans", "put_ban", "get_ban", "delete_ban",
+    "list_reviews", "get_review", "decide_review", "decide_reviews",
 }  # fmt: skip
 
 
