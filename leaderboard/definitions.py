@@ -125,9 +125,6 @@ def _period_data(period: Period) -> dict[str, Any]:
     return data | {"keep_days": period.keep_days, "settle_delay_s": period.settle_delay_s}
 
 
-#: These look at how servers play, too, only where they say so: a server submits for many, and what it was late with.
-_SERVERS_ASKED = (RuleName.MIN_INTERVAL_S,)
-
 #: A rank among so many times as many entries says something.
 _ENTRIES_PER_TOP = 20
 
@@ -146,7 +143,7 @@ def _score_rule(name: RuleName, data: dict[str, Any]) -> ScoreRule:
         Then(data["then"]),
         top,
         data.get("from_entries", top * _ENTRIES_PER_TOP),
-        data.get("servers", name not in _SERVERS_ASKED),
+        data.get("servers", False),
     )
 
 
@@ -158,12 +155,11 @@ def _rules_data(board: Board) -> dict[str, Any]:
     }
     for rule in board.score_rules:
         shown: dict[str, Any] = {
-            "value": float(rule.value) if isinstance(rule.value, Decimal) else rule.value,
+            "value": int(rule.value) if rule.value == int(rule.value) else float(rule.value),
             "then": rule.then.value,
+            "servers": rule.servers,
         }
         if rule.name is RuleName.MIN_SUBMISSIONS_BEFORE_TOP:
             shown |= {"top": rule.top, "from_entries": rule.from_entries}
-        if rule.name in _SERVERS_ASKED:
-            shown["servers"] = rule.servers
         data[rule.name.value] = shown
     return data

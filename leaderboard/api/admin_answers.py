@@ -1,15 +1,26 @@
-"""The schemas of answers about keys and the audit."""
+"""The schemas of answers about keys, the audit and reviews."""
 
 from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from leaderboard.api.answers import ActOnPlayerAnswer, Answer, NextAnswer
+from leaderboard.api.answers import (
+    ActOnPlayerAnswer,
+    Answer,
+    KeptSubmissionAnswer,
+    NextAnswer,
+    ProblemAnswer,
+    StandingAnswer,
+    SubmittedAnswer,
+)
 from leaderboard.api.answers import _instant as instant
+from leaderboard.api.answers import _number as number
 from leaderboard.api.board_schemas import BoardSchema
 from leaderboard.audit import CLI
 from leaderboard.callers import Scope
 from leaderboard.credentials import ROLES
+from leaderboard.model import RuleName
+from leaderboard.reviews import ReviewState
 
 
 class KeyAnswer(Answer):
@@ -75,3 +86,55 @@ class RevisionAnswer(Answer):
 class RevisionsAnswer(NextAnswer):
     revisions = fields.List(fields.Nested(RevisionAnswer), required=True)
     waiting = fields.Integer(required=True)
+
+
+class BrokenAnswer(Answer):
+    """A rule that a submission broke: its value, and what was seen instead."""
+
+    rule = fields.Enum(RuleName, by_value=True, required=True)
+    value = number()
+    seen = number()
+
+
+class VerdictAnswer(Answer):
+    by = fields.String(required=True, metadata={"description": "The key of the admin."})
+    reason = fields.String(required=True, allow_none=True)
+    at = instant()
+
+
+class ReviewAnswer(SubmittedAnswer):
+    id = fields.String(required=True)
+    player = fields.String(required=True)
+    state = fields.Enum(ReviewState, by_value=True, required=True)
+    at = instant()
+    period_ids = fields.List(fields.String(), required=True)
+    rules = fields.List(fields.Nested(BrokenAnswer), required=True)
+    verdict = fields.Nested(VerdictAnswer, required=True, allow_none=True)
+    history = fields.List(fields.Nested(KeptSubmissionAnswer), metadata={"description": "With one review alone."})
+
+
+class ReviewsAnswer(NextAnswer):
+    reviews = fields.List(fields.Nested(ReviewAnswer), required=True)
+
+
+class DecidedAnswer(Answer):
+    review = fields.String(required=True)
+    state = fields.Enum(ReviewState, by_value=True, required=True)
+    standings = fields.List(fields.Nested(StandingAnswer), required=True)
+    settled = fields.List(fields.String(), required=True)
+
+
+class OneOfDecisionsAnswer(DecidedAnswer):
+    state = fields.String(  # type: ignore[assignment]
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf([*ReviewState]),
+        metadata={"description": "null on error"},
+    )
+    error = fields.Nested(ProblemAnswer, required=True, allow_none=True)
+
+
+class DecisionsAnswer(Answer):
+    decided = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    results = fields.List(fields.Nested(OneOfDecisionsAnswer), required=True)

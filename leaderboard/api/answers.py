@@ -6,7 +6,7 @@ from marshmallow import INCLUDE, Schema, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
 from leaderboard.bans import BanKind
-from leaderboard.model import FriendState, PeriodKind, PeriodState, RuleName
+from leaderboard.model import FriendState, PeriodKind, PeriodState
 from leaderboard.reviews import ReviewState
 from leaderboard.submission import Outcome
 from leaderboard.vitals import ARCHIVING, NONE, STUCK
@@ -96,7 +96,7 @@ class EntryAnswer(Answer):
     achieved_at = _instant()
 
 
-class _SubmittedAnswer(Answer):
+class SubmittedAnswer(Answer):
     board = fields.String(required=True)
     score = _number()
     tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
@@ -104,14 +104,14 @@ class _SubmittedAnswer(Answer):
     achieved_at = _instant()
 
 
-class KeptEntryAnswer(_SubmittedAnswer):
+class KeptEntryAnswer(SubmittedAnswer):
     period_id = fields.String(required=True)
     submissions = fields.Integer(required=True)
 
 
-class KeptSubmissionAnswer(_SubmittedAnswer):
+class KeptSubmissionAnswer(SubmittedAnswer):
     at = _instant()
-    kind = fields.String(required=True, validate=validate.OneOf(["submission", "correction", "held"]))
+    kind = fields.String(required=True, validate=validate.OneOf(["submission", "correction", "held", "reopened"]))
 
 
 class KeptSessionAnswer(Answer):
@@ -142,9 +142,8 @@ class ActOnPlayerAnswer(Answer):
     after = _state("after")
 
 
-class KeptReviewAnswer(Answer):
+class KeptReviewAnswer(SubmittedAnswer):
     id = fields.String(required=True)
-    board = fields.String(required=True)
     at = _instant()
     state = fields.Enum(ReviewState, by_value=True, required=True)
     rules = fields.List(fields.String(), required=True)
@@ -353,63 +352,6 @@ class FriendshipAnswer(Answer):
 
 class LinkedAnswer(Answer):
     linked = fields.Integer(required=True)
-
-
-class BrokenAnswer(Answer):
-    """A rule that a submission broke: its value, and what was seen instead."""
-
-    rule = fields.Enum(RuleName, by_value=True, required=True)
-    value = _number()
-    seen = _number()
-
-
-class VerdictAnswer(Answer):
-    by = fields.String(required=True, metadata={"description": "The key of the admin."})
-    reason = fields.String(required=True, allow_none=True)
-    at = _instant()
-
-
-class ReviewAnswer(Answer):
-    id = fields.String(required=True)
-    board = fields.String(required=True)
-    player = fields.String(required=True)
-    state = fields.Enum(ReviewState, by_value=True, required=True)
-    at = _instant()
-    score = _number()
-    tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
-    metadata = fields.Raw(required=True, allow_none=True)
-    achieved_at = _instant()
-    period_ids = fields.List(fields.String(), required=True)
-    rules = fields.List(fields.Nested(BrokenAnswer), required=True)
-    verdict = fields.Nested(VerdictAnswer, required=True, allow_none=True)
-    history = fields.List(fields.Nested(KeptSubmissionAnswer), metadata={"description": "With one review alone."})
-
-
-class ReviewsAnswer(NextAnswer):
-    reviews = fields.List(fields.Nested(ReviewAnswer), required=True)
-
-
-class DecidedAnswer(Answer):
-    review = fields.String(required=True)
-    state = fields.Enum(ReviewState, by_value=True, required=True)
-    standings = fields.List(fields.Nested(StandingAnswer), required=True)
-    settled = fields.List(fields.String(), required=True)
-
-
-class OneOfDecisionsAnswer(DecidedAnswer):
-    state = fields.String(  # type: ignore[assignment]
-        required=True,
-        allow_none=True,
-        validate=validate.OneOf([*ReviewState]),
-        metadata={"description": "null on error"},
-    )
-    error = fields.Nested(ProblemAnswer, required=True, allow_none=True)
-
-
-class DecisionsAnswer(Answer):
-    decided = fields.Integer(required=True)
-    failed = fields.Integer(required=True)
-    results = fields.List(fields.Nested(OneOfDecisionsAnswer), required=True)
 
 
 class MaintenanceAnswer(Answer):
