@@ -119,6 +119,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "board_has_entries": (409, "This cannot change while the board has entries."),
     "period_over": (409, "The period the caller expected is not the current one."),
     "period_settled": (409, "The standings of this period are final."),
+    "entry_changed": (409, "The entry is not the one that was reviewed any more."),
     "review_decided": (409, "The review was decided already."),
     "board_redefined": (409, "The board writes scores differently now than when this was held."),
     "season_not_current": (409, "This season is not the current one."),

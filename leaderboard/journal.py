@@ -9,6 +9,7 @@ then
                  its metadata (store/lua/entry.lua), bits: 1 where its metadata is the submission's and not what it was,
                  2 where it is hidden
     hold         player, review, created_ms, held (store/lua/review.lua), replay (28 bytes, or none)
+    find         player, review, held: an entry is reviewed (store/lua/outliers.lua)
     decide       player, review, state (open, approved, rejected), decision (JSON: who, why)
     entry        board, period id, player, entry without its metadata, metadata, 1 where it is hidden: put there as it
                  is, not by a submission

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import Select, select, tuple_
 
+from leaderboard import outlier_reviews
 from leaderboard.audit import Act
 from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError
@@ -142,7 +143,8 @@ def decide(lb: Installation, review: str, decision: Decision, act: Act) -> Decid
     """Approve, reject or reopen. One call to the store changes everything; a second decision changes nothing.
 
     Raises review_not_found, review_decided, player_erased; for an approval also board_not_found, board_redefined,
-    period_settled where no standings is left that it could count in, score_out_of_range.
+    period_settled where no standings is left that it could count in, score_out_of_range; for an outlier as
+    `outlier_reviews.approve` and `reject`.
     """
     verdict = orjson.dumps({"by": act.actor, "reason": act.reason, "at_ms": lb.clock.now_ms()})
     if decision is Decision.REOPEN:
@@ -151,6 +153,8 @@ def decide(lb: Installation, review: str, decision: Decision, act: Act) -> Decid
     if packed is None:
         raise _missing(lb, review)
     held = read_held(packed)
+    if held.outlier is not None:
+        return _decide_outlier(lb, review, held, decision, verdict, act)
     if decision is Decision.APPROVE:
         return lb.boards.use(held.board, partial(_approve, lb, review=review, held=held, verdict=verdict, act=act))
     player = player_of(review)
@@ -161,6 +165,14 @@ def decide(lb: Installation, review: str, decision: Decision, act: Act) -> Decid
     if reply[0] == b"decided":
         raise Problem("review_decided")
     return Decided(review, ReviewState.REJECTED)
+
+
+def _decide_outlier(lb: Installation, review: str, held: Held, decision: Decision, verdict: bytes, act: Act) -> Decided:
+    approves = decision is Decision.APPROVE
+    state = ReviewState.APPROVED if approves else ReviewState.REJECTED
+    decide_on = outlier_reviews.approve if approves else outlier_reviews.reject
+    decide_on(lb, review, held, verdict, _act_on(act, held.board, review, ReviewState.OPEN, state))
+    return Decided(review, state)
 
 
 def _approve(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, verdict: bytes, act: Act) -> Decided:
@@ -226,7 +238,7 @@ def _reopen(lb: Installation, review: str, verdict: bytes, act: Act) -> Decided:
         row = connection.execute(select(table).where(table.c.review == review)).first()
     if row is None:
         raise Problem("review_not_found")
-    if row.state == ReviewState.APPROVED:
+    if row.state == ReviewState.APPROVED and not outlier_reviews.may_reopen(row.held):
         raise Problem("review_decided", "what was approved counts: remove or correct the entry instead")
     args: list[str | bytes | int] = [player, lb.clock.now_ms(), review, row.held, verdict]
     act_on = _act_on(act, row.board, review, ReviewState(row.state), ReviewState.OPEN)

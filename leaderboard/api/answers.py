@@ -369,6 +369,19 @@ class VerdictAnswer(Answer):
     at = _instant()
 
 
+class EvidenceAnswer(Answer):
+    """What an outlier was held against: the other entries of its standings."""
+
+    taken_out = fields.Boolean(
+        required=True, metadata={"description": "Whether this took the entry out of its standings."}
+    )
+    entries = fields.Integer(required=True)
+    median = _number()
+    spread = _number("How much better than the median the best quarter is.")
+    power = _number("Of which the scores were taken: 1 as they are, 0 by their logarithm.")
+    limit = _number("The score that is as far out as the threshold.")
+
+
 class ReviewAnswer(Answer):
     id = fields.String(required=True)
     board = fields.String(required=True)
@@ -381,6 +394,9 @@ class ReviewAnswer(Answer):
     achieved_at = _instant()
     period_ids = fields.List(fields.String(), required=True)
     rules = fields.List(fields.Nested(BrokenAnswer), required=True)
+    evidence = fields.Nested(
+        EvidenceAnswer, required=True, allow_none=True, metadata={"description": "Of an outlier alone."}
+    )
     verdict = fields.Nested(VerdictAnswer, required=True, allow_none=True)
     history = fields.List(fields.Nested(KeptSubmissionAnswer), metadata={"description": "With one review alone."})
 
