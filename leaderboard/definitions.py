@@ -128,9 +128,6 @@ def _period_data(period: Period) -> dict[str, Any]:
     return data | {"keep_days": period.keep_days, "settle_delay_s": period.settle_delay_s}
 
 
-#: These look at how servers play, too, only where they say so: a server submits for many, and what it was late with.
-_SERVERS_ASKED = (RuleName.MIN_INTERVAL_S,)
-
 #: What is asked of a submission.
 _SUBMISSION_RULES = tuple(name for name in RuleName if name is not RuleName.OUTLIERS)
 
@@ -142,7 +139,7 @@ def _rate(data: dict[str, Any] | None) -> RateRule | None:
     return RateRule(data["burst"], data["per_s"], data.get("servers", False)) if data else None
 
 
-#: So far out is none of 10,000 honest players of any distribution that was tried; see docs/outliers.md.
+#: So far out is next to none of honest entries of any distribution that was tried; see docs/outliers.md.
 _OUTLIER_THRESHOLD = 6
 _OUTLIERS_FROM = 200
 
@@ -165,7 +162,7 @@ def _score_rule(name: RuleName, data: dict[str, Any]) -> ScoreRule:
         Then(data["then"]),
         top,
         data.get("from_entries", top * _ENTRIES_PER_TOP),
-        data.get("servers", name not in _SERVERS_ASKED),
+        data.get("servers", False),
     )
 
 
@@ -177,13 +174,12 @@ def _rules_data(board: Board) -> dict[str, Any]:
     }
     for rule in board.score_rules:
         shown: dict[str, Any] = {
-            "value": float(rule.value) if isinstance(rule.value, Decimal) else rule.value,
+            "value": int(rule.value) if rule.value == int(rule.value) else float(rule.value),
             "then": rule.then.value,
+            "servers": rule.servers,
         }
         if rule.name is RuleName.MIN_SUBMISSIONS_BEFORE_TOP:
             shown |= {"top": rule.top, "from_entries": rule.from_entries}
-        if rule.name in _SERVERS_ASKED:
-            shown["servers"] = rule.servers
         data[rule.name.value] = shown
     if board.outliers:
         data[RuleName.OUTLIERS.value] = {

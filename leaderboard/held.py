@@ -35,6 +35,15 @@ class Outlier(NamedTuple):
     limit: int
 
 
+class Changed(NamedTuple):
+    """What an approval changed in one standings; entries as they are packed."""
+
+    period_id: str
+    #: Empty for none.
+    before: bytes
+    after: bytes
+
+
 class Held(NamedTuple):
     """Score and tiebreaks in order space."""
 
@@ -73,6 +82,11 @@ def read_held(packed: bytes) -> Held:
     )  # fmt: skip
 
 
+def read_changed(packed: bytes) -> list[Changed]:
+    unpacked: list[Any] = msgpack.unpackb(packed, raw=True)
+    return [Changed(period_id.decode(), before, after) for period_id, before, after in unpacked]
+
+
 def player_of(review: str) -> str:
     """Whose review it is; its id says so."""
     return review.partition(".")[2]
@@ -91,4 +105,5 @@ def review_row(review: str, packed: bytes) -> dict[str, Any]:
         "held": packed,
         "decision": None,
         "decided_ms": None,
+        "changed": None,
     }

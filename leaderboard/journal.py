@@ -10,7 +10,9 @@ then
                  2 where it is hidden
     hold         player, review, created_ms, held (store/lua/review.lua), replay (28 bytes, or none)
     find         player, review, held: an entry is reviewed (store/lua/outliers.lua)
-    decide       player, review, state (open, approved, rejected), decision (JSON: who, why)
+    decide       player, review, state (approved, rejected), decision (JSON: who, why), what an approval changed (see
+                 leaderboard/held.py; none of a rejection)
+    reopen       player, review, held, count (false: as it was), decision: an approval is taken back where there is one
     entry        board, period id, player, entry without its metadata, metadata, 1 where it is hidden: put there as it
                  is, not by a submission
     standings    board, period id, expires_ms or false: it has its first entry

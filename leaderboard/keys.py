@@ -70,6 +70,8 @@ Short-lived, about players
     ``lb:{0}:rate:<player>``          string: the same of the limit on all boards together
     ``lb:{0}:pace:<board>:<player>``  string: when the hour's gain has run off, and when it last submitted (ms);
                                       only where a rule asks (store/lua/rules.lua), and as long as it does
+    ``lb:{0}:reopened:<player>``      string: something random that changes whenever one of its submissions is held
+                                      again, so that no decision is taken back by what was read before; a day
     ``lb:{0}:replay:<player>``        string: the newest 32 idempotency keys, packed (store/lua/replay.lua); 48 hours
     ``lb:{0}:answer:<digest>``        string: the whole answer to a call with an Idempotency-Key; 48 hours
 """
@@ -158,6 +160,9 @@ class Keys:
 
     def held(self, player: str) -> str:
         return f"{self._home}held:{player}"
+
+    def reopened(self, player: str) -> str:
+        return f"{self._home}reopened:{player}"
 
     def replay(self, player: str) -> str:
         return f"{self._home}replay:{player}"

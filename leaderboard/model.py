@@ -132,7 +132,7 @@ class RateRule:
 
 
 class RuleName(StrEnum):
-    """What a board may ask of a score; docs/trust.md says what each means."""
+    """What a board may ask of a score; docs/rules.md says what each means."""
 
     MIN_SCORE = "min_score"
     MAX_SCORE = "max_score"
@@ -160,8 +160,8 @@ class ScoreRule:
     #: For a newcomer: how many ranks are the top, in standings with at least so many entries.
     top: int = 0
     from_entries: int = 0
-    #: Whether it also holds for what servers submit.
-    servers: bool = True
+    #: Whether servers are asked, too.
+    servers: bool = False
 
 
 class OutlierThen(StrEnum):

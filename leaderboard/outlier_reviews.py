@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
 
-from leaderboard.audit import Act
+from leaderboard.audit import WORKER, Act
 from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError, kept_periods
 from leaderboard.entries import STAND_IN, Place, pack_number
 from leaderboard.errors import FieldError, Problem
-from leaderboard.held import Held, player_of, read_held
+from leaderboard.held import Held, player_of
 from leaderboard.model import Board, OutlierRule, OutlierThen
 from leaderboard.outliers import FARTHEST, Distribution, Sample, fit
 from leaderboard.rules import layout_of
@@ -43,9 +43,6 @@ STANDINGS = 12
 #: can tell from one: they are reviewed, but not taken out.
 CROWD = 10
 CROWD_SHARE = 0.001
-
-#: Who it is in the audit.
-WORKER = "worker"
 
 _ACT = Act("find_outlier", WORKER, None, WORKER)
 _WIDTH = 7
@@ -259,12 +256,6 @@ def _take_out(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, 
         act,
     )
     _check_decided(reply)
-
-
-def may_reopen(packed: bytes) -> bool:
-    """Whether an approved review changed nothing, so that it may be opened again."""
-    outlier = read_held(packed).outlier
-    return outlier is not None and not outlier.taken
 
 
 def _check_not_settled(lb: Installation, snapshot: Snapshot, held: Held) -> None:

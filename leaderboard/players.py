@@ -119,6 +119,7 @@ def erase_player(lb: Installation, player: str, act: Act | None) -> None:
             lb.keys.replay(player),
             lb.keys.player_rate(player),
             lb.keys.held(player),
+            lb.keys.reopened(player),
         ],
         [player, now, now + ERASED_DAYS * DAY_MS],
     )

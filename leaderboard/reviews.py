@@ -1,33 +1,21 @@
-"""Reviews: what a rule held, for an admin to decide on.
+"""Reviews: what a rule held, for an admin to decide on (leaderboard/decisions.py).
 
-What is held lives with its player in the store, so that a decision and the submission it makes are one call. Reviews
-are listed from the archive, where decided ones stay; it follows the store within its lag.
+They are listed from the archive, where decided ones stay; it follows the store within its lag.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import Select, select, tuple_
 
-from leaderboard import outlier_reviews
-from leaderboard.audit import Act
-from leaderboard.bans import lift_if_over
-from leaderboard.boards import Snapshot, StaleError
-from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem
-from leaderboard.held import Held, player_of, read_held
-from leaderboard.model import Occurrence, Period, PeriodState
-from leaderboard.periods import kind_of
+from leaderboard.held import Changed, Held, read_changed, read_held
 from leaderboard.privacy import KeptSubmission, submissions_of
-from leaderboard.rules import Layout, layout_of, read_layout
-from leaderboard.seasons import find_occurrence, state_at
-from leaderboard.submission import Approval, Result, Submission, prepare_call, read_reply
+from leaderboard.rules import Layout, read_layout
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
@@ -35,22 +23,11 @@ if TYPE_CHECKING:
 #: So much of what the player submitted to the board is shown with a review.
 HISTORY = 20
 
-_ADMIN = Caller(Role.ADMIN)
-
 
 class ReviewState(StrEnum):
     OPEN = "open"
     APPROVED = "approved"
     REJECTED = "rejected"
-
-
-class Decision(StrEnum):
-    """What to do about a review."""
-
-    APPROVE = "approve"
-    REJECT = "reject"
-    #: Hold again what was rejected.
-    REOPEN = "reopen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +45,13 @@ class Review:
     held: Held
     #: Who decided, or opened it again; None before that.
     verdict: Verdict | None
+    #: The held submission as it is packed, and what an approval changed.
+    packed: bytes
+    changed: list[Changed]
 
     @property
     def layout(self) -> Layout:
         return read_layout(self.held.layout)
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What became of a review."""
-
-    review: str
-    state: ReviewState
-    #: What an approved submission did.
-    result: Result | None = None
-    #: The standings it belonged to that were final already.
-    settled: tuple[str, ...] = ()
-
-
-# -- looking ---------------------------------------------------------------------------------------------------------
 
 
 def list_reviews(
@@ -109,12 +74,13 @@ def list_reviews(
 
 def get_review(lb: Installation, review: str) -> tuple[Review, list[KeptSubmission]]:
     """A review, and what its player submitted to the board lately, newest first. Raises review_not_found."""
-    found = _archived(lb, review)
+    found = archived_review(lb, review)
     with lb.archive.read() as connection:
         return found, submissions_of(lb, connection, found.player, board=found.held.board, newest=HISTORY)
 
 
-def _archived(lb: Installation, review: str) -> Review:
+def archived_review(lb: Installation, review: str) -> Review:
+    """A review. Raises review_not_found, archive_unavailable."""
     table = lb.archive.tables.reviews
     found = _rows(lb, select(table).where(table.c.review == review))
     if not found:
@@ -123,6 +89,8 @@ def _archived(lb: Installation, review: str) -> Review:
 
 
 def _rows(lb: Installation, query: Select[Any]) -> list[Review]:
+    if not lb.archive.exists():
+        return []
     with lb.archive.read() as connection:
         return [read_review(row) for row in connection.execute(query)]
 
@@ -133,128 +101,5 @@ def read_review(row: Any) -> Review:
     if row.decision is not None:
         decision = orjson.loads(row.decision)
         verdict = Verdict(decision["by"], decision["reason"], decision["at_ms"])
-    return Review(row.review, row.player, ReviewState(row.state), read_held(row.held), verdict)
-
-
-# -- deciding --------------------------------------------------------------------------------------------------------
-
-
-def decide(lb: Installation, review: str, decision: Decision, act: Act) -> Decided:
-    """Approve, reject or reopen. One call to the store changes everything; a second decision changes nothing.
-
-    Raises review_not_found, review_decided, player_erased; for an approval also board_not_found, board_redefined,
-    period_settled where no standings is left that it could count in, score_out_of_range; for an outlier as
-    `outlier_reviews.approve` and `reject`.
-    """
-    verdict = orjson.dumps({"by": act.actor, "reason": act.reason, "at_ms": lb.clock.now_ms()})
-    if decision is Decision.REOPEN:
-        return _reopen(lb, review, verdict, act)
-    packed = lb.store.read(("HGET", lb.keys.held(player_of(review)), review))[0]
-    if packed is None:
-        raise _missing(lb, review)
-    held = read_held(packed)
-    if held.outlier is not None:
-        return _decide_outlier(lb, review, held, decision, verdict, act)
-    if decision is Decision.APPROVE:
-        return lb.boards.use(held.board, partial(_approve, lb, review=review, held=held, verdict=verdict, act=act))
-    player = player_of(review)
-    act_on = _act_on(act, held.board, review, ReviewState.OPEN, ReviewState.REJECTED)
-    reply = lb.store.change(
-        "reject_review", [lb.keys.held(player)], [player, lb.clock.now_ms(), review, verdict], act_on
-    )
-    if reply[0] == b"decided":
-        raise Problem("review_decided")
-    return Decided(review, ReviewState.REJECTED)
-
-
-def _decide_outlier(lb: Installation, review: str, held: Held, decision: Decision, verdict: bytes, act: Act) -> Decided:
-    approves = decision is Decision.APPROVE
-    state = ReviewState.APPROVED if approves else ReviewState.REJECTED
-    decide_on = outlier_reviews.approve if approves else outlier_reviews.reject
-    decide_on(lb, review, held, verdict, _act_on(act, held.board, review, ReviewState.OPEN, state))
-    return Decided(review, state)
-
-
-def _approve(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, verdict: bytes, act: Act) -> Decided:
-    """It counts as of when it was achieved, in what it belonged to and is not final."""
-    board, now = snapshot.board, lb.clock.now_ms()
-    epoch = lb.store.read(("HGET", lb.keys.gate(board.id), "epoch"))[0]
-    if int(epoch or 0) != held.epoch:
-        raise Problem("board_not_found", "the board was deleted since; there is another of its id")
-    if layout_of(board) != held.layout:
-        raise Problem("board_redefined")
-    counts_in, settled = _places(lb, snapshot, held.period_ids, now)
-    if not counts_in:
-        raise Problem("period_settled", "every standings that this belonged to is final")
-    layout = read_layout(held.layout)
-    submission = Submission(
-        board.id,
-        player_of(review),
-        layout.score(held.score),
-        {tiebreak.name: value * tiebreak.order.sign
-         for tiebreak, value in zip(layout.tiebreaks, held.tiebreaks, strict=True)},
-        held.metadata,
-        held.achieved_ms,
-    )  # fmt: skip
-    prepared = prepare_call(
-        lb, _ADMIN, submission, snapshot, board.policy.value, now, held.achieved_ms, counts_in, ranks=True,
-        approval=Approval(review, verdict),
-    )  # fmt: skip
-    act_on = _act_on(act, board.id, review, ReviewState.OPEN, ReviewState.APPROVED)
-    reply = lb.store.change(*prepared.call, act_on)
-    if reply[0] == b"ended":
-        lift_if_over(lb, submission.player)
-    if reply[0] in (b"stale", b"ended"):
-        raise StaleError
-    result = read_reply(prepared, reply)
-    if isinstance(result, Problem):
-        raise result
-    return Decided(review, ReviewState.APPROVED, result, tuple(settled))
-
-
-def _places(
-    lb: Installation, snapshot: Snapshot, period_ids: Sequence[str], now_ms: int
-) -> tuple[list[tuple[Period, Occurrence]], list[str]]:
-    """Those that still take it, and those that are final, gone, or of a period that the board has no more."""
-    counts_in, settled = [], []
-    for period_id in period_ids:
-        try:
-            place = find_occurrence(lb, snapshot, kind_of(period_id), period_id, now_ms)
-        except Problem as problem:
-            if problem.code not in ("period_gone", "period_not_found"):
-                raise
-            settled.append(period_id)
-            continue
-        if state_at(*place, now_ms) is PeriodState.SETTLED:
-            settled.append(period_id)
-        else:
-            counts_in.append(place)
-    return counts_in, settled
-
-
-def _reopen(lb: Installation, review: str, verdict: bytes, act: Act) -> Decided:
-    table, player = lb.archive.tables.reviews, player_of(review)
-    with lb.archive.read() as connection:
-        row = connection.execute(select(table).where(table.c.review == review)).first()
-    if row is None:
-        raise Problem("review_not_found")
-    if row.state == ReviewState.APPROVED and not outlier_reviews.may_reopen(row.held):
-        raise Problem("review_decided", "what was approved counts: remove or correct the entry instead")
-    args: list[str | bytes | int] = [player, lb.clock.now_ms(), review, row.held, verdict]
-    act_on = _act_on(act, row.board, review, ReviewState(row.state), ReviewState.OPEN)
-    reply = lb.store.change("reopen_review", [lb.keys.player(player), lb.keys.held(player)], args, act_on)
-    if reply[0] != b"open":
-        raise Problem({b"erased": "player_erased", b"too_many_held": "too_many_held"}[reply[0]])
-    return Decided(review, ReviewState.OPEN)
-
-
-def _act_on(act: Act, board: str, review: str, before: ReviewState, after: ReviewState) -> bytes:
-    """For the audit."""
-    states = [{"review": review, "state": state.value} for state in (before, after)]
-    return act.on(board=board, player=player_of(review), before=states[0], after=states[1])
-
-
-def _missing(lb: Installation, review: str) -> Problem:
-    """Why it is not held."""
-    _archived(lb, review)
-    return Problem("review_decided")
+    changed = read_changed(row.changed) if row.changed else []
+    return Review(row.review, row.player, ReviewState(row.state), read_held(row.held), verdict, row.held, changed)

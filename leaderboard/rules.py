@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 import msgpack
 
 from leaderboard.callers import Role
-from leaderboard.model import Board, Order, RuleName, Then, Tiebreak
+from leaderboard.errors import invalid
+from leaderboard.model import Board, Order, RuleName, Then, Tiebreak, Writers
 from leaderboard.scores import scale, unscale
 
 #: Rules whose value is a score, or a difference of two.
@@ -23,10 +25,15 @@ def pack_rules(board: Board) -> dict[Role, bytes]:
 
 
 def check_values(board: Board) -> None:
-    """Raise a 422 Problem for a rule that the board's scores cannot be held against."""
+    """Raise a 422 Problem for a rule that no score, or every score, or nobody's score would break."""
     for rule in board.score_rules:
         if rule.name in _OF_SCORES:
             scale(rule.value, board.decimals, f"/rules/{rule.name}/value")
+        if board.writes is Writers.SERVERS and not rule.servers:
+            raise invalid(f"/rules/{rule.name}/servers", "asks_nobody", "only servers write to this board: say true")
+    values = {rule.name: rule.value for rule in board.score_rules}
+    if values.get(RuleName.MIN_SCORE, 0) > values.get(RuleName.MAX_SCORE, values.get(RuleName.MIN_SCORE, 0)):
+        raise invalid("/rules/min_score/value", "above_max_score", "no score is between min_score and max_score")
 
 
 def layout_of(board: Board) -> str:
@@ -46,6 +53,15 @@ class Layout(NamedTuple):
         """As it was submitted, from order space."""
         scaled = score * self.order.sign
         return Decimal(scaled).scaleb(-self.decimals) if self.decimals else scaled
+
+    def named(self, tiebreaks: Sequence[int]) -> dict[str, int]:
+        """The tiebreaks as they were submitted, from order space."""
+        named = zip(self.tiebreaks, tiebreaks, strict=True)
+        return {tiebreak.name: value * tiebreak.order.sign for tiebreak, value in named}
+
+
+def layout_now(board: Board) -> Layout:
+    return Layout(board.order, board.decimals, list(board.tiebreaks))
 
 
 def read_layout(layout: str) -> Layout:

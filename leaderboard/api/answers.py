@@ -6,7 +6,7 @@ from marshmallow import INCLUDE, Schema, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
 from leaderboard.bans import BanKind
-from leaderboard.model import FriendState, PeriodKind, PeriodState, RuleName
+from leaderboard.model import FriendState, PeriodKind, PeriodState
 from leaderboard.reviews import ReviewState
 from leaderboard.submission import Outcome
 from leaderboard.vitals import ARCHIVING, NONE, STUCK
@@ -111,7 +111,7 @@ class KeptEntryAnswer(_SubmittedAnswer):
 
 class KeptSubmissionAnswer(_SubmittedAnswer):
     at = _instant()
-    kind = fields.String(required=True, validate=validate.OneOf(["submission", "correction", "held"]))
+    kind = fields.String(required=True, validate=validate.OneOf(["submission", "correction", "held", "reopened"]))
 
 
 class KeptSessionAnswer(Answer):
@@ -353,74 +353,6 @@ class FriendshipAnswer(Answer):
 
 class LinkedAnswer(Answer):
     linked = fields.Integer(required=True)
-
-
-class BrokenAnswer(Answer):
-    """A rule that a submission broke: its value, and what was seen instead."""
-
-    rule = fields.Enum(RuleName, by_value=True, required=True)
-    value = _number()
-    seen = _number()
-
-
-class VerdictAnswer(Answer):
-    by = fields.String(required=True, metadata={"description": "The key of the admin."})
-    reason = fields.String(required=True, allow_none=True)
-    at = _instant()
-
-
-class EvidenceAnswer(Answer):
-    """What an outlier was held against: the other entries of its standings."""
-
-    taken_out = fields.Boolean(
-        required=True, metadata={"description": "Whether this took the entry out of its standings."}
-    )
-    entries = fields.Integer(required=True)
-    median = _number()
-    spread = _number("How much better than the median the best quarter is.")
-    power = _number("Of which the scores were taken: 1 as they are, 0 by their logarithm.")
-    limit = _number("The score that is as far out as the threshold.")
-
-
-class ReviewAnswer(Answer):
-    id = fields.String(required=True)
-    board = fields.String(required=True)
-    player = fields.String(required=True)
-    state = fields.Enum(ReviewState, by_value=True, required=True)
-    at = _instant()
-    score = _number()
-    tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
-    metadata = fields.Raw(required=True, allow_none=True)
-    achieved_at = _instant()
-    period_ids = fields.List(fields.String(), required=True)
-    rules = fields.List(fields.Nested(BrokenAnswer), required=True)
-    evidence = fields.Nested(
-        EvidenceAnswer, required=True, allow_none=True, metadata={"description": "Of an outlier alone."}
-    )
-    verdict = fields.Nested(VerdictAnswer, required=True, allow_none=True)
-    history = fields.List(fields.Nested(KeptSubmissionAnswer), metadata={"description": "With one review alone."})
-
-
-class ReviewsAnswer(NextAnswer):
-    reviews = fields.List(fields.Nested(ReviewAnswer), required=True)
-
-
-class DecidedAnswer(Answer):
-    review = fields.String(required=True)
-    state = fields.Enum(ReviewState, by_value=True, required=True)
-    standings = fields.List(fields.Nested(StandingAnswer), required=True)
-    settled = fields.List(fields.String(), required=True)
-
-
-class DecisionAnswer(DecidedAnswer):
-    state = fields.Enum(ReviewState, by_value=True, required=True, allow_none=True)
-    error = fields.Nested(ProblemAnswer, required=True, allow_none=True)
-
-
-class DecisionsAnswer(Answer):
-    decided = fields.Integer(required=True)
-    failed = fields.Integer(required=True)
-    results = fields.List(fields.Nested(DecisionAnswer), required=True)
 
 
 class MaintenanceAnswer(Answer):

@@ -100,6 +100,10 @@ class PeriodSchema(Schema):
             raise ValidationError({"keep_days": "must be longer than settle_delay_s"})
 
 
+def _servers() -> Flag:
+    return Flag(metadata={"description": "Whether servers are asked, too; false by default."})
+
+
 class RateSchema(Schema):
     burst = Integer(required=True, validate=validate.Range(1, 1_000_000))
     per_s = Number(
@@ -107,7 +111,7 @@ class RateSchema(Schema):
         validate=validate.Range(0.0001, 1_000_000),
         metadata={"description": "May be fractional."},
     )
-    servers = fields.Boolean(truthy={True}, falsy={False}, metadata={"description": "Whether it also limits servers."})
+    servers = _servers()
 
 
 def _then() -> fields.Enum[Then]:
@@ -120,15 +124,13 @@ def _then() -> fields.Enum[Then]:
 
 
 def _score_rule(description: str, value: fields.Field[Any], **more: fields.Field[Any]) -> fields.Nested:
-    schema = Schema.from_dict({"value": value, "then": _then(), **more}, name=description.partition(":")[0])
-    return fields.Nested(schema, metadata={"description": description.partition(": ")[2]})
+    name, _, meaning = description.partition(": ")
+    schema = Schema.from_dict({"value": value, "then": _then(), **more, "servers": _servers()}, name=name)
+    return fields.Nested(schema, metadata={"description": meaning})
 
 
 def _gain() -> Number:
     return Number(required=True, validate=validate.Range(0, SCORE_LIMIT, min_inclusive=False))
-
-
-_SERVERS = {"description": "Whether it also holds for what servers submit."}
 
 
 class OutlierRuleSchema(Schema):
@@ -167,7 +169,6 @@ class RulesSchema(Schema):
     min_interval_s = _score_rule(
         "MinIntervalRule: Seconds between two submissions of a player on the board.",
         Number(required=True, validate=validate.Range(0.001, INTERVAL_MOST_S)),
-        servers=fields.Boolean(truthy={True}, falsy={False}, metadata=_SERVERS),
     )
     min_submissions_before_top = _score_rule(
         "NewcomerRule: A player with fewer submissions than this, on whatever boards, may not land in the top.",

@@ -8,17 +8,18 @@ import orjson
 from flask import Blueprint, Response
 from werkzeug.routing import BaseConverter
 
-from leaderboard import reviews
-from leaderboard.api import answers, schemas
+from leaderboard import decisions, reviews
+from leaderboard.api import admin_answers, schemas
 from leaderboard.api.fields import REVIEW_ID, show_instant
 from leaderboard.api.operation import Request, answer, operation
 from leaderboard.api.problems import problem_document
 from leaderboard.api.shapes import show_kept, show_result
 from leaderboard.callers import Role, Scope
 from leaderboard.cursors import read_time_cursor, write_time_cursor
+from leaderboard.decisions import Decided
 from leaderboard.errors import Problem
 from leaderboard.held import Outlier
-from leaderboard.reviews import Decided, Review
+from leaderboard.reviews import Review
 from leaderboard.rules import Layout, shown_value
 from leaderboard.scores import unscale
 
@@ -26,7 +27,7 @@ blueprint = Blueprint("reviews", __name__, url_prefix="/v1/admin/reviews")
 
 DECIDE_ERRORS = (
     "review_not_found", "review_decided", "player_erased", "board_not_found", "board_redefined", "period_settled",
-    "score_out_of_range", "entry_changed", "too_many_held", "archive_unavailable", "outcome_unknown",
+    "score_out_of_range", "too_many_held", "entry_changed", "archive_unavailable", "outcome_unknown",
 )  # fmt: skip
 
 
@@ -40,7 +41,7 @@ class ReviewConverter(BaseConverter):
     role=Role.ADMIN,
     scope=Scope.REVIEWS,
     query=schemas.ReviewsQuery,
-    answers={200: answers.ReviewsAnswer},
+    answers={200: admin_answers.ReviewsAnswer},
     errors=("malformed_cursor", "archive_unavailable"),
 )
 def list_reviews(request: Request) -> Response:
@@ -66,7 +67,7 @@ def list_reviews(request: Request) -> Response:
     "get_review",
     role=Role.ADMIN,
     scope=Scope.REVIEWS,
-    answers={200: answers.ReviewAnswer},
+    answers={200: admin_answers.ReviewAnswer},
     errors=("review_not_found", "archive_unavailable"),
 )
 def get_review(request: Request, review: str) -> Response:
@@ -81,18 +82,20 @@ def get_review(request: Request, review: str) -> Response:
     role=Role.ADMIN,
     scope=Scope.REVIEWS,
     body=schemas.DecisionSchema,
-    answers={200: answers.DecidedAnswer},
+    answers={200: admin_answers.DecidedAnswer},
     errors=DECIDE_ERRORS,
 )
 def decide_review(request: Request, review: str) -> Response:
-    """Approve or reject what is held, or reopen what was rejected.
+    """Approve or reject what is held, or reopen what was decided.
 
     Approved, it counts as of when it was achieved, in every standings that it belonged to and that is not settled;
-    `settled` names the others. A second decision is 409 `review_decided` and changes nothing.
+    `settled` names the others. A second decision is 409 `review_decided` and changes nothing. Reopened, it is held as
+    before, and what an approval made of entries is taken back: 409 `entry_changed` where one has changed since, 409
+    `period_settled` where it is final.
     An outlier that is approved stays in its standings, or comes back to them; one that is rejected is removed, if the
     entry still is the one that was found (409 `entry_changed`).
     """
-    decided = reviews.decide(request.lb, review, request.body["decision"], request.act(request.body.get("reason")))
+    decided = decisions.decide(request.lb, review, request.body["decision"], request.act(request.body.get("reason")))
     return answer(_show_decided(decided))
 
 
@@ -102,22 +105,21 @@ def decide_review(request: Request, review: str) -> Response:
     role=Role.ADMIN,
     scope=Scope.REVIEWS,
     body=schemas.DecisionsSchema,
-    answers={200: answers.DecisionsAnswer},
-    errors=("outcome_unknown",),
+    answers={200: admin_answers.DecisionsAnswer},
+    errors=("archive_unavailable", "outcome_unknown"),
 )
 def decide_reviews(request: Request) -> Response:
     """Decide on up to 100 reviews the same way, each for itself. One that fails says why in `error`."""
     body = request.body
-    results: list[dict[str, Any]] = []
-    for review in dict.fromkeys(body["reviews"]):
-        try:
-            decided = reviews.decide(request.lb, review, body["decision"], request.act(body.get("reason")))
-            results.append(_show_decided(decided) | {"error": None})
-        except Problem as problem:
-            results.append(
-                {"review": review, "state": None, "standings": [], "settled": [], "error": problem_document(problem)}
-            )
-    failed = sum(result["error"] is not None for result in results)
+    chosen = list(dict.fromkeys(body["reviews"]))
+    decided = decisions.decide_many(request.lb, chosen, body["decision"], request.act(body.get("reason")))
+    results = [
+        {"review": review, "state": None, "standings": [], "settled": [], "error": problem_document(result)}
+        if isinstance(result, Problem)
+        else _show_decided(result) | {"error": None}
+        for review, result in zip(chosen, decided, strict=True)
+    ]
+    failed = sum(isinstance(result, Problem) for result in decided)
     return answer({"decided": len(results) - failed, "failed": failed, "results": results})
 
 
@@ -130,10 +132,7 @@ def _show_review(review: Review) -> dict[str, Any]:
         "state": review.state.value,
         "at": show_instant(held.at_ms),
         "score": unscale(held.score * layout.order.sign, layout.decimals),
-        "tiebreaks": {
-            tiebreak.name: value * tiebreak.order.sign
-            for tiebreak, value in zip(layout.tiebreaks, held.tiebreaks, strict=True)
-        },
+        "tiebreaks": layout.named(held.tiebreaks),
         "metadata": orjson.loads(held.metadata) if held.metadata else None,
         "achieved_at": show_instant(held.achieved_ms),
         "period_ids": held.period_ids,

@@ -24,9 +24,10 @@ from leaderboard.api.fields import (
 from leaderboard.bans import BanKind
 from leaderboard.callers import Scope
 from leaderboard.credentials import OVERLAP_MOST_S, OVERLAP_S, ROLES
+from leaderboard.decisions import Decision
 from leaderboard.friends import LINK_MOST
 from leaderboard.model import BoardState, FriendState, PeriodKind, RuleName
-from leaderboard.reviews import Decision, ReviewState
+from leaderboard.reviews import ReviewState
 
 BATCH_MOST = 1000
 LOOKUP_MOST = 200
@@ -327,7 +328,7 @@ class DecisionSchema(Schema):
         Decision,
         by_value=True,
         required=True,
-        metadata={"description": "`reopen` holds again what was rejected."},
+        metadata={"description": "`reopen` holds again what was rejected, or approved."},
     )
     reason = fields.String(validate=validate.Length(1, 500))
 

@@ -30,14 +30,15 @@ About players
     ``lb_friends``        player, other → side (``state;at_ms;who``, see store/lua/friends.lua); also found by other
     ``lb_reviews``        review → player, board, at_ms, rules (the names of those that are broken, a space before and
                           after each), state (``open``, ``approved``, ``rejected``), held (what was held, packed: see
-                          store/lua/review.lua), decision (JSON or NULL: who, why), decided_ms (or NULL)
+                          store/lua/review.lua), decision (JSON or NULL: who, why), decided_ms (or NULL), changed
+                          (what an approval changed, packed: see leaderboard/held.py; or NULL)
     ``lb_keys``           key id → record (JSON)
 
 What happened, one by one
     ``lb_submissions``    id (grows as the journal does) → at_ms, board, player, kind (``submission``, ``correction``,
-                          ``held``), score (scaled, as submitted) and its decimals, tiebreaks (JSON), achieved_ms,
-                          metadata (JSON, may be empty), changed (bits), replay (28 bytes of
-                          store/lua/replay.lua, or empty); also found by player
+                          ``held``, ``reopened``: an approved one that counts no more), score (scaled, as submitted)
+                          and its decimals, tiebreaks (JSON), achieved_ms, metadata (JSON, may be empty), changed
+                          (bits), replay (28 bytes of store/lua/replay.lua, or empty); also found by player
     ``lb_audit``          id (grows as the journal does) → at_ms, actor (key id, ``setting-admin``, ``cli``, …), name of
                           its key, role, operation, board, period_id, player, key_id, reason, request_id, state_before,
                           state_after (JSON), all but the first and role and operation or NULL; also found by board and
@@ -153,6 +154,7 @@ class Tables:
             _required("held", LargeBinary),
             Column("decision", Text),
             Column("decided_ms", BigInteger),
+            Column("changed", LargeBinary),
         )
         Index(f"{namespace}_reviews_state", self.reviews.c.state, self.reviews.c.at_ms)
         Index(f"{namespace}_reviews_player", self.reviews.c.player)

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, Update, and_, bindparam
 
 from leaderboard import definitions, journal
 from leaderboard.entries import describe_entry, stand_in_for, unpack_head
-from leaderboard.held import HELD_BIT, read_held, review_row
+from leaderboard.held import HELD_BIT, Held, read_held, review_row
 from leaderboard.model import Board
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class _Batch:
             b"hold": self._hold,
             b"find": self._find,
             b"decide": self._decide,
+            b"reopen": self._reopen,
             b"entry": self._put_entry,
             b"standings": self._standings_begun,
             b"remove": self._remove,
@@ -141,8 +142,20 @@ class _Batch:
         held, player_id = read_held(packed), player.decode()
         self._player_row(player_id, created_ms)
         self._reviews[review.decode()] = review_row(review.decode(), packed)
+        self._happened_to(at_ms, player_id, "held", held, replay)
+
+    def _reopen(
+        self, at_ms: int, player: bytes, review: bytes, packed: bytes, count: int | bool, decision: bytes
+    ) -> None:
+        player_id = player.decode()
+        self._reviews[review.decode()] = review_row(review.decode(), packed) | {"decision": decision.decode()}
+        if count is not False:
+            self._players[player_id]["submissions"] = count
+            self._happened_to(at_ms, player_id, "reopened", read_held(packed), b"")
+
+    def _happened_to(self, at_ms: int, player: str, kind: str, held: Held, replay: bytes) -> None:
         self._happened(
-            at_ms, self._writer.board(self._connection, held.board), player_id, "held", held.score, held.tiebreaks,
+            at_ms, self._writer.board(self._connection, held.board), player, kind, held.score, held.tiebreaks,
             held.achieved_ms, held.metadata, HELD_BIT, replay,
         )  # fmt: skip
 
@@ -232,14 +245,12 @@ class _Batch:
 
     # -- what is written in its turn -------------------------------------------------------------------------------
 
-    def _decide(self, at_ms: int, _player: bytes, review: bytes, state: bytes, decision: bytes) -> None:
+    def _decide(self, at_ms: int, _player: bytes, review: bytes, state: bytes, decision: bytes, changed: bytes) -> None:
         self.flush()
         reviews = self._tables.reviews
-        decided_ms = None if state == b"open" else at_ms
+        decided = {"state": state.decode(), "decision": decision.decode(), "decided_ms": at_ms}
         self._execute(
-            update(reviews)
-            .where(reviews.c.review == review.decode())
-            .values(state=state.decode(), decision=decision.decode(), decided_ms=decided_ms)
+            update(reviews).where(reviews.c.review == review.decode()).values(**decided, changed=changed or None)
         )
 
     def _anonymise(self, _at_ms: int, board: bytes, period_id: bytes, player: bytes, stand_in: bytes) -> None:

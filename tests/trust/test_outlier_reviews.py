@@ -40,10 +40,17 @@ def contents(raw: redis.Redis, drain: Drain, clock: SetClock) -> dict[str, Any]:
     return lasting(every_key(raw), clock.now_ms())
 
 
+def without_marks(keys: dict[str, Any]) -> dict[str, Any]:
+    """But for what says for a day that something was held again."""
+    return {key: kept for key, kept in keys.items() if ":reopened:" not in key}
+
+
 # -- finding -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_impossible_score_is_found_once_and_nobody_else(api: Client, lb: Installation, raw: redis.Redis, look: Any) -> None:
+def test_an_impossible_score_is_found_once_and_nobody_else(
+    api: Client, lb: Installation, raw: redis.Redis, look: Any
+) -> None:
     fill(api, "review")
     assert look() == 0
     api.submit("cheat", 10**9, metadata={"a": 1})
@@ -143,13 +150,13 @@ def test_the_hidden_and_the_nameless_are_not_looked_at(api: Client, clock: SetCl
 
 
 def test_every_standings_that_is_not_final_is_looked_at(api: Client, clock: SetClock, look: Any) -> None:
-    weekly = {"kind": "weekly", "settle_delay_s": 86_400}
+    weekly = {"kind": "weekly", "settle_delay_s": 8 * 86_400}
     fill(api, periods=[{"kind": "season"}, weekly], late_s=0)
     api.submit("cheat", 10**9)
     clock.pass_ms(7 * DAY_MS)
     assert look() == 2
     assert sorted(review["period_ids"][0][:1] for review in reviews(api)) == ["2", "s"]
-    clock.pass_ms(DAY_MS)
+    clock.pass_ms(8 * DAY_MS)
     api.submit("p0", 10**9 + 1)
     # The next week has one entry, and the one before is final.
     assert look() == 1
@@ -232,10 +239,40 @@ def test_what_is_rejected_is_gone_until_it_is_opened_again(
         raw.flushdb()
         rebuild(lb)
         drain = Drain(lb)
-        assert_same("keys", held, contents(raw, drain, clock))
+        assert_same("keys", without_marks(held), contents(raw, drain, clock))
     decide(api, review["id"], "approve")
-    assert_same("keys", before, contents(raw, drain, clock))
+    assert_same("keys", before, without_marks(contents(raw, drain, clock)))
     assert_archive_is_store(lb.archive, raw)
+
+
+@pytest.mark.parametrize("then", ["review", "hold"])
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_an_approval_is_taken_back(
+    api: Client,
+    lb: Installation,
+    raw: redis.Redis,
+    drain: Drain,
+    clock: SetClock,
+    look: Any,
+    then: str,
+    meanwhile: bool,
+) -> None:
+    fill(api, then, policy="sum", ties="dense")
+    api.submit("cheat", 10**9)
+    look()
+    if meanwhile:
+        clock.pass_ms(1)
+        api.submit("cheat", 600)
+    before = contents(raw, drain, clock)
+    (review,) = reviews(api)
+    decide(api, review["id"], "approve")
+    contents(raw, drain, clock)
+    decide(api, review["id"], "reopen")
+    assert_same("keys", before, without_marks(contents(raw, drain, clock)))
+    assert_archive_is_store(lb.archive, raw)
+    assert look() == 0
+    (again,) = reviews(api)
+    assert {**again, "verdict": None} == review
 
 
 def test_an_approved_review_that_took_nothing_out_changes_nothing(
@@ -249,6 +286,7 @@ def test_an_approved_review_that_took_nothing_out_changes_nothing(
     decide(api, review["id"], "approve")
     assert_same("keys", before, contents(raw, drain, clock))
     assert look() == 0
+    contents(raw, drain, clock)
     # Somebody was wrong.
     decide(api, review["id"], "reopen")
     decide(api, review["id"], "reject")
@@ -322,9 +360,11 @@ def test_an_entry_that_is_another_by_now_is_not_removed(api: Client, raw: redis.
     decide(api, again["id"], "reject")
     assert "cheat" not in {player for _, player, _ in api.table()}
     # What is kept is the entry as it was removed.
+    assert look() == 0
     decide(api, again["id"], "reopen")
     decide(api, again["id"], "approve")
     assert {player: score for _, player, score in api.table()}["cheat"] == 10**9 + 1
+    assert look() == 0
     assert api.server.get("/v1/players/cheat/export")["entries"][0]["submissions"] == 4
 
 
@@ -425,7 +465,9 @@ def test_a_banned_player_gets_it_back_hidden(
     assert_same("keys", before, contents(raw, drain, clock))
 
 
-def test_what_is_final_or_gone_is_neither_put_back_nor_removed(api: Client, raw: redis.Redis, clock: SetClock, look: Any) -> None:
+def test_what_is_final_or_gone_is_neither_put_back_nor_removed(
+    api: Client, raw: redis.Redis, clock: SetClock, look: Any
+) -> None:
     weekly = [{"kind": "weekly", "settle_delay_s": 0}]
     fill(api, periods=weekly, late_s=0)
     fill(api, "review", board="second", periods=weekly, late_s=0)
@@ -474,7 +516,8 @@ def test_the_audit_says_what_the_worker_did(api: Client, look: Any) -> None:
     look()
     (review,) = reviews(api)
     (act,) = api.admin.get("/v1/admin/audit?actor=worker")["acts"]
-    assert (act["operation"], act["role"], act["board"], act["period_id"]) == ("find_outlier", "worker", "main", "all")
+    assert act["actor"] == {"id": "worker", "name": None, "role": "worker"}
+    assert (act["operation"], act["board"], act["period_id"]) == ("find_outlier", "main", "all")
     assert (act["player"], act["before"]["score"]) == ("cheat", 10**9)
     assert act["after"] == {"review": review["id"], "state": "open"}
     decide(api, review["id"], "reject")

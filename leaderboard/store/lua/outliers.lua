@@ -110,6 +110,7 @@ local function approve_outlier(keys, args)
   local packed = redis.call('HGET', keys[3], review)
   local held = packed and cmsgpack.unpack(packed)
   if not held or not held[12] then return {'decided'} end
+  local changed = ''
   if held[12][2] == 1 then
     local known, gate = redis.call('HMGET', keys[1], 'state', 'ban'), read_gate(keys[2])
     if known[1] then return {'erased'} end
@@ -133,11 +134,12 @@ local function approve_outlier(keys, args)
       drop_distinct(standings, tiebreaks, before)
     end
     record('entry', now, held[1], period_id, player, head, after.metadata, known[2] and 1 or 0)
+    changed = cmsgpack.pack({{period_id, bytes or '', head .. after.metadata}})
   elseif journal_is_full() then
     return {'journal_full'}
   end
   redis.call('HDEL', keys[3], review)
-  record('decide', now, player, review, 'approved', args[8])
+  record('decide', now, player, review, 'approved', args[8], changed)
   return {'approved'}
 end
 register_change('approve_outlier', approve_outlier, {})
@@ -166,7 +168,7 @@ local function reject_outlier(keys, args)
   record('find', now, player, review, cmsgpack.pack(held))
   redis.call('HDEL', keys[2], review)
   take_entry(standings, now, held[1], period_id, tiebreaks, player, entry)
-  record('decide', now, player, review, 'rejected', args[6])
+  record('decide', now, player, review, 'rejected', args[6], '')
   return {'rejected'}
 end
 register_change('reject_outlier', reject_outlier, {})

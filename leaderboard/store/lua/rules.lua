@@ -45,10 +45,14 @@ local RULES = {
   min_submissions_before_top = function(value, asked, _, top, from_entries)
     if asked.submissions >= value then return nil end
     for _, step in ipairs(asked.steps) do
-      local order, after = step.standings.order, step.after
+      local order, before, after = step.standings.order, step.before, step.after
       if step.moved and redis.call('ZCARD', order) >= from_entries then
-        local rank = count_before(order, after.score, after.prefix .. asked.player) + 1
-        if rank <= top then return rank end
+        local better = count_before(order, after.score, after.prefix .. asked.player)
+        -- Its own entry leaves, where it goes down.
+        if before and comes_before(before, after) and redis.call('ZSCORE', order, before.prefix .. asked.player) then
+          better = better - 1
+        end
+        if better < top then return better + 1 end
       end
     end
   end,

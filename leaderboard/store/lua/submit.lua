@@ -167,11 +167,16 @@ local function submit(keys, args)
       player = player, now = now, policy = policy, submission = submission, steps = steps,
       submissions = tonumber(known[3] or 0), pace_key = keys[8],
     })
-    if refusing then return {'broken', refusing} end
+    if refusing then
+      -- It counts as a try, so that nobody can feel for where the limit is.
+      if rate_after then spend_rate(keys[4], now, rate_after) end
+      if player_after then spend_rate(keys[7], now, player_after) end
+      return {'broken', refusing}
+    end
     if #broken > 0 and redis.call('HLEN', keys[9]) >= HELD_MOST then return {'too_many_held'} end
   end
 
-  local reply, changed_bits, journaled = {'done', rate.left, rate.reset_ms}, 0, {}
+  local reply, changed_bits, journaled, approved = {'done', rate.left, rate.reset_ms}, 0, {}, {}
   local place_of = hidden and rank_at or rank_of
   if #broken > 0 then
     reply[1], changed_bits = 'held', HELD_BIT
@@ -198,6 +203,7 @@ local function submit(keys, args)
       local own_metadata = after.metadata == submission.metadata and 1 or 0
       journaled[#journaled + 1] = {step.period_id, head, own_metadata + (hidden and 2 or 0)}
       if correction then audit_entry(step.bytes, head .. after.metadata) end
+      if approval then approved[#approved + 1] = {step.period_id, step.bytes or '', head .. after.metadata} end
       reply[#reply + 1] = changed and 1 or 0
       reply[#reply + 1] = rank_before
       reply[#reply + 1] = rank
@@ -228,7 +234,7 @@ local function submit(keys, args)
     submission.achieved, submission.metadata, changed_bits, replay, journaled)
   if approval then
     redis.call('HDEL', keys[9], args[16])
-    record('decide', now, player, args[16], 'approved', args[17])
+    record('decide', now, player, args[16], 'approved', args[17], cmsgpack.pack(approved))
   end
   return reply
 end
