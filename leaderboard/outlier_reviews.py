@@ -142,7 +142,7 @@ def _raise(
                 distribution.entries,
                 distribution.median,
                 distribution.spread,
-                round((1 if distribution.power is None else distribution.power) * 1000),
+                round(distribution.power * 1000),
                 distribution.limit(rule.threshold),
             ],
             _ACT.on(board=board.id, period_id=period_id, player=player, after={"review": review, "state": "open"}),

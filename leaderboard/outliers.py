@@ -5,15 +5,16 @@ that outliers cannot move, scaled so that it reads as standard deviations do whe
 adapted to scores of games, which are skewed, and of which only one end can be cheated:
 
 - The spread is that of the better half alone: the distance from the median to the quartile, which is the median
-  absolute deviation of that half. So that a tail which is heavier than the middle lets on
-  counts as well, it is the largest of three such distances, each in units of what it is for a normal
-  distribution: to the quartile, to the best tenth, and to the best hundredth, or the tenth entry if that is further in
-  (letter values and their pseudosigmas: Hoaglin 1983 and 1985).
-- Before that, scores are raised to a power from 0 (the logarithm) to 1: the one by which the quartile and the best
-  hundredth lie as those of a normal distribution do (Box and Cox 1964; Tukey 1977, the ladder of powers; Raymaekers and
-  Rousseeuw 2024 fit it to the centre alone, for the same reason).
-- Where a quarter of all or more have the median's very score the MAD is 0; then those who are better are looked at by
-  themselves.
+  absolute deviation of that half. So that a tail which is heavier than the middle lets on counts as well, it is the
+  largest of three such distances, each in units of what it is for a normal distribution: to the quartile, to the best
+  tenth, and to the best hundredth, or the tenth entry if that is further in (letter values and their pseudosigmas:
+  Hoaglin 1983, 1985).
+- Before that, scores are raised to a power: where high ones are better, to the one from 0 (the logarithm) to 1 by which
+  the quartile and the best hundredth lie as those of a normal distribution do (Box and Cox 1964; Tukey 1977; Raymaekers
+  and Rousseeuw 2024 fit it by the centre alone, for the same reason). Of times and the like, where 0 is the end, the
+  logarithm is taken.
+- Where a quarter of all or more have the median's very score, the MAD is 0; then, and where the median is 0, those who
+  are better are looked at by themselves.
 
 So it takes more than one entry in a hundred, and more than ten, to move the measure. What was weighed against it, and
 what it does on other distributions, is in docs/decisions/20-outliers.md. Scores are in order space: lower is better.
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, inf, log, pow
+from math import exp, log, pow
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -37,6 +38,9 @@ _EXACT = 1e-3
 
 #: The logarithm of a number that no score is, over no median.
 _BEYOND = 100.0
+
+#: Below half of the smallest unit the logarithm goes on straight: a score of 0 is not infinitely far from one of 1.
+_HALF = 0.5
 
 
 class Sample(NamedTuple):
@@ -57,47 +61,35 @@ class Distribution:
     median: int
     #: How much better the best quarter is: the MAD of the better half.
     spread: int
-    #: Of which scores are taken, over the median; None where they are taken as they are.
-    power: float | None
-    #: What one unit of the measure is, of those.
+    #: To which scores are raised.
+    power: float
+    #: What one unit of the measure is, of scores so raised.
     unit: float
 
     def distance(self, score: int) -> float:
         """How far out a score of order space is, in robust standard deviations; negative for one that is worse."""
-        if self.power is None:
-            return (self.median - score) / self.unit
-        raised = _raise(score / self.median, self.power)
-        return (raised if self.median < 0 else -raised) / self.unit
+        return _raise(score, self.median, self.power) / self.unit
 
     def limit(self, threshold: float) -> int:
         """The score of order space that is as far out as `threshold`, or the best there can be."""
-        if self.power is None:
-            reached = self.median - threshold * self.unit
-        else:
-            raised = threshold * self.unit
-            reached = _unraise(raised if self.median < 0 else -raised, self.power) * self.median
+        reached = _unraise(threshold * self.unit, self.median, self.power)
         return round(max(-SCORE_LIMIT, min(SCORE_LIMIT, reached)))
 
 
 def fit(sample: Sample) -> Distribution | None:
     """What the entries of a sample are held against; None for one that says nothing."""
     entries, middle, *better = sample
-    if not entries or middle == better[0]:
+    if not entries or middle == 0 or middle == better[0]:
         return None
     normal = NormalDist().inv_cdf
     depths = [normal(1 - share) for share in (0.25, 0.1, deepest_share(entries))]
-    spread = middle - better[0]
-    if middle == 0 or any((score > 0) != (middle > 0) or score == 0 for score in better):
-        # No power of both sides of 0.
-        unit = max((middle - score) / depth for score, depth in zip(better, depths, strict=True))
-        return Distribution(entries, middle, spread, None, unit)
-    ratios = [score / middle for score in better]
 
     def units(power: float) -> list[float]:
-        return [abs(_raise(ratio, power)) / depth for ratio, depth in zip(ratios, depths, strict=True)]
+        return [_raise(score, middle, power) / depth for score, depth in zip(better, depths, strict=True)]
 
-    power = _normal_power(units, -1 if middle < 0 else 1)
-    return Distribution(entries, middle, spread, power, max(units(power)))
+    # Of both sides of 0 there is no logarithm.
+    power = _normal_power(units) if middle < 0 else 0.0 if min(better) > 0 else 1.0
+    return Distribution(entries, middle, middle - better[0], power, max(units(power)))
 
 
 def deepest_share(entries: int) -> float:
@@ -105,41 +97,45 @@ def deepest_share(entries: int) -> float:
     return min(0.25, max(0.01, 10 / entries))
 
 
-def _normal_power(units: Callable[[float], list[float]], direction: int) -> float:
-    """The power by which the best are as far away as the quartile says. `direction` is 1 where a lower power draws them
-    away, which is where better is nearer to 0, and -1 where it draws them near."""
+def _normal_power(units: Callable[[float], list[float]]) -> float:
+    """The power by which the best are as far away as the quartile says: the higher, the further they are."""
 
-    def draws(power: float) -> float:
+    def is_long(power: float) -> bool:
         quarter, _, deepest = units(power)
-        return direction * (quarter - deepest)
+        return deepest > quarter
 
-    # Positive: with a lower power it would be more normal.
-    if draws(1) <= 0:
-        return 1
-    if draws(0) >= 0:
-        return 0
+    if not is_long(1):
+        return 1.0
+    if is_long(0):
+        return 0.0
     low, high = 0.0, 1.0
     while high - low > _EXACT:
         middle = (low + high) / 2
-        low, high = (low, middle) if draws(middle) > 0 else (middle, high)
-    return high
+        low, high = (low, middle) if is_long(middle) else (middle, high)
+    return low
 
 
-def _raise(ratio: float, power: float) -> float:
-    """Box and Cox's power of a score over the median: 0 at the median, and growing with the score."""
-    if power == 0:
-        return log(ratio) if ratio > 0 else -inf
-    if ratio < 0:
-        return -(pow(-ratio, power) + 1) / power
-    return (pow(ratio, power) - 1) / power
+def _raise(score: float, median: int, power: float) -> float:
+    """Box and Cox's power of a score over the median, so that more is better: 0 at the median."""
+    if median > 0:
+        if power == 1:
+            return 1 - score / median
+        if score < _HALF:
+            return -log(_HALF / median) + (1 - score / _HALF)
+        return -log(score / median)
+    ratio = score / median
+    if ratio <= 1:
+        # Worse than the median, maybe on the other side of 0: only that it is less matters.
+        return ratio - 1
+    return log(ratio) if power == 0 else (pow(ratio, power) - 1) / power
 
 
-def _unraise(raised: float, power: float) -> float:
-    """The ratio of which `_raise` makes this, or a number beyond all scores."""
-    if power == 0:
-        return exp(min(raised, _BEYOND))
-    base = raised * power + 1
-    if base == 0:
-        return 0
-    ratio = exp(min(log(abs(base)) / power, _BEYOND))
-    return ratio if base > 0 else -ratio
+def _unraise(raised: float, median: int, power: float) -> float:
+    """The score of which `_raise` makes this, for one that is better than the median."""
+    if median > 0:
+        if power == 1:
+            return median * (1 - raised)
+        end = -log(_HALF / median)
+        return median * exp(-raised) if raised <= end else _HALF * (1 - (raised - end))
+    logarithm = raised if power == 0 else log(raised * power + 1) / power
+    return median * exp(min(logarithm, _BEYOND))

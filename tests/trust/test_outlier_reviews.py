@@ -16,6 +16,7 @@ from tests.calls import unchanged
 from tests.client import Client
 from tests.conftest import SetClock
 from tests.keeping.contents import assert_archive_is_store, assert_same, every_key, lasting
+from tests.test_one_call import received
 from tests.trust.outliers import HONEST, decide, fill, honest_scores, reviews
 
 
@@ -538,3 +539,44 @@ def test_players_with_too_many_reviews_get_no_more(api: Client, raw: redis.Redis
     assert look() == 0
     decide(api, reviews(api)[0]["id"], "reject")
     assert look() == 1
+
+
+# -- what it costs -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entries", [60, 3000])
+def test_a_look_asks_for_as_much_of_a_small_board_as_of_a_large_one(
+    api: Client, lb: Installation, raw: redis.Redis, drain: Drain, look: Any, entries: int
+) -> None:
+    fill(api, scores=honest_scores(entries), periods=[{"kind": kind} for kind in ("alltime", "season", "weekly")])
+    assert look() == 0
+    with received(raw) as commands:
+        assert look_at(lb, "main") == 0
+    # Which standings there are, which seasons, and one call for each standings, in three exchanges.
+    assert commands == ["ZRANGE", "HGETALL", "FCALL_RO", "FCALL_RO", "FCALL_RO"]
+    for player in ("cheat", "twin"):
+        api.submit(player, 10**9)
+    look()
+    with received(raw) as commands:
+        assert look_at(lb, "main") == 0
+    # They are out, so there is nothing to look up.
+    assert commands == ["ZRANGE", "HGETALL", "FCALL_RO", "FCALL_RO", "FCALL_RO"]
+
+
+def test_a_round_looks_at_the_boards_that_have_the_rule(api: Client, drain: Drain, raw: redis.Redis) -> None:
+    fill(api, "review")
+    fill(api, "review", board="archived")
+    for board in ("main", "archived"):
+        api.submit("cheat", 10**9, board=board)
+    api.define("without", periods=[{"kind": "alltime"}])
+    api.admin.put(
+        "/v1/admin/boards/archived",
+        {"periods": [{"kind": "alltime"}], "state": "archived", "rules": {"outliers": {"then": "review"}}},
+    )
+    for _ in range(4):
+        drain._turn()
+    assert [review["board"] for review in reviews(api)] == ["main"]
+    # The next round begins after a minute.
+    with received(raw) as commands:
+        drain._turn()
+    assert "FCALL_RO" not in commands

@@ -17,9 +17,9 @@ end
 --   args   1 revision · 2 season · 3 from how many entries on they say anything · 4 how many of the best
 --   reply  {entries n, score in the middle of them, at a quarter, a tenth and deepest_share of them, {member, score, …}}, in order
 --          space; {0} for too few · {"stale"}
---   cost   O((K + log N)) for the best K of N entries
--- Where a quarter of the better ones have the very score in the middle, there is no spread: those that are better than that
--- are then looked at by themselves.
+--   cost   O(K + log N) for the best K of N entries
+-- Where the one at a quarter has the very score of the one in the middle there is no spread, and of 0 there are no ratios:
+-- those that are better than that are then looked at by themselves.
 local function outlier_scores(keys, args)
   if is_stale(read_gate(keys[1]), args[1], args[2]) then return {'stale'} end
   local least, n = tonumber(args[3]), redis.call('ZCARD', keys[2])
@@ -29,7 +29,7 @@ local function outlier_scores(keys, args)
   end
   while n >= least and n > 0 do
     local middle, quarter = at(0.5), at(0.25)
-    if middle ~= quarter then
+    if middle ~= quarter and tonumber(middle) ~= 0 then
       return {n, middle, quarter, at(0.1), at(deepest_share(n)),
         redis.call('ZRANGE', keys[2], 0, tonumber(args[4]) - 1, 'WITHSCORES')}
     end
