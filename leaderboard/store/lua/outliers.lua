@@ -12,6 +12,15 @@ local function deepest_share(n)
   return math.min(0.25, math.max(0.01, 10 / n))
 end
 
+-- Are there as many as there are to be, and are those of the given places numbers?
+local function are_right(keys, args, key_count, arg_count, numbers)
+  if #keys ~= key_count or #args ~= arg_count then return false end
+  for _, i in ipairs(numbers) do
+    if not tonumber(args[i]) then return false end
+  end
+  return true
+end
+
 -- outlier_scores: where the scores of a standings lie, and its best entries.
 --   keys   1 gate · 2 order
 --   args   1 revision · 2 season · 3 from how many entries on they say anything · 4 how many of the best
@@ -68,9 +77,12 @@ end
 --          {"changed"}: the entry is another, hidden or gone · {"too_many_held"} · {"erased"} · {"stale"} · {"journal_full"}
 --   cost   O(log N), and what the player has under review
 local function find_outlier(keys, args)
+  if not are_right(keys, args, 6, 18, {2, 7, 12, 13, 14, 15, 16, 17, 18}) then
+    return redis.error_reply('LB_ARGUMENTS find_outlier takes what its header says')
+  end
   local player, now, board, period_id, tiebreaks = args[1], tonumber(args[2]), args[5], args[6], tonumber(args[7])
   local hold, numbers = args[10] == '1', {}
-  for i = 12, 18 do numbers[i - 11] = tonumber(args[i]) + 0 end
+  for i = 12, 18 do numbers[i - 11] = tonumber(args[i]) end
   local gate = read_gate(keys[2])
   if is_stale(gate, args[3], args[4]) then return {'stale'} end
   if redis.call('HGET', keys[1], 'state') then return {'erased'} end
@@ -106,6 +118,9 @@ register_change('find_outlier', find_outlier, {})
 --          {"journal_full"}
 --   cost   O(log N)
 local function approve_outlier(keys, args)
+  if not are_right(keys, args, 7, 8, {2}) then
+    return redis.error_reply('LB_ARGUMENTS approve_outlier takes what its header says')
+  end
   local player, now, review = args[1], tonumber(args[2]), args[7]
   local packed = redis.call('HGET', keys[3], review)
   local held = packed and cmsgpack.unpack(packed)
@@ -151,6 +166,9 @@ register_change('approve_outlier', approve_outlier, {})
 --          {"gone"}: the board is no more · {"stale"} · {"journal_full"}
 --   cost   O(log N)
 local function reject_outlier(keys, args)
+  if not are_right(keys, args, 5, 6, {2}) then
+    return redis.error_reply('LB_ARGUMENTS reject_outlier takes what its header says')
+  end
   local player, now, review = args[1], tonumber(args[2]), args[5]
   local packed = redis.call('HGET', keys[2], review)
   local held = packed and cmsgpack.unpack(packed)
