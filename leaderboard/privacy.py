@@ -14,6 +14,7 @@ from leaderboard.archive.freshness import wait_for_archive
 from leaderboard.audit import KeptAct, read_act
 from leaderboard.bans import Ban, read_ban
 from leaderboard.entries import place_of, read_entry
+from leaderboard.held import Held, read_held
 from leaderboard.model import Board, Entry
 from leaderboard.players import Profile, get_profile
 
@@ -62,6 +63,7 @@ class KeptReview:
     at_ms: int
     state: str
     rules: list[str]
+    held: Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def _entries(lb: Installation, connection: Connection, player: str) -> Iterator[
 def _reviews(lb: Installation, connection: Connection, player: str) -> Iterator[KeptReview]:
     reviews = lb.archive.tables.reviews
     for row in connection.execute(select(reviews).where(reviews.c.player == player).order_by(reviews.c.at_ms)):
-        yield KeptReview(row.review, row.board, row.at_ms, row.state, row.rules.split())
+        yield KeptReview(row.review, row.board, row.at_ms, row.state, row.rules.split(), read_held(row.held))
 
 
 def submissions_of(

@@ -11,6 +11,7 @@ from leaderboard.api.answers import (
     NextAnswer,
     ProblemAnswer,
     StandingAnswer,
+    SubmittedAnswer,
 )
 from leaderboard.api.answers import _instant as instant
 from leaderboard.api.answers import _number as number
@@ -114,16 +115,11 @@ class EvidenceAnswer(Answer):
     limit = number("The score that is as far out as the threshold.")
 
 
-class ReviewAnswer(Answer):
+class ReviewAnswer(SubmittedAnswer):
     id = fields.String(required=True)
-    board = fields.String(required=True)
     player = fields.String(required=True)
     state = fields.Enum(ReviewState, by_value=True, required=True)
     at = instant()
-    score = number()
-    tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
-    metadata = fields.Raw(required=True, allow_none=True)
-    achieved_at = instant()
     period_ids = fields.List(fields.String(), required=True)
     rules = fields.List(fields.Nested(BrokenAnswer), required=True)
     evidence = fields.Nested(

@@ -96,7 +96,7 @@ class EntryAnswer(Answer):
     achieved_at = _instant()
 
 
-class _SubmittedAnswer(Answer):
+class SubmittedAnswer(Answer):
     board = fields.String(required=True)
     score = _number()
     tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
@@ -104,12 +104,12 @@ class _SubmittedAnswer(Answer):
     achieved_at = _instant()
 
 
-class KeptEntryAnswer(_SubmittedAnswer):
+class KeptEntryAnswer(SubmittedAnswer):
     period_id = fields.String(required=True)
     submissions = fields.Integer(required=True)
 
 
-class KeptSubmissionAnswer(_SubmittedAnswer):
+class KeptSubmissionAnswer(SubmittedAnswer):
     at = _instant()
     kind = fields.String(required=True, validate=validate.OneOf(["submission", "correction", "held", "reopened"]))
 
@@ -142,9 +142,8 @@ class ActOnPlayerAnswer(Answer):
     after = _state("after")
 
 
-class KeptReviewAnswer(Answer):
+class KeptReviewAnswer(SubmittedAnswer):
     id = fields.String(required=True)
-    board = fields.String(required=True)
     at = _instant()
     state = fields.Enum(ReviewState, by_value=True, required=True)
     rules = fields.List(fields.String(), required=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response
 from werkzeug.routing import BaseConverter
 
@@ -13,7 +12,7 @@ from leaderboard.api import admin_answers, schemas
 from leaderboard.api.fields import REVIEW_ID, show_instant
 from leaderboard.api.operation import Request, answer, operation
 from leaderboard.api.problems import problem_document
-from leaderboard.api.shapes import show_kept, show_result
+from leaderboard.api.shapes import show_held, show_kept, show_result
 from leaderboard.callers import Role, Scope
 from leaderboard.cursors import read_time_cursor, write_time_cursor
 from leaderboard.decisions import Decided
@@ -131,10 +130,7 @@ def _show_review(review: Review) -> dict[str, Any]:
         "player": review.player,
         "state": review.state.value,
         "at": show_instant(held.at_ms),
-        "score": unscale(held.score * layout.order.sign, layout.decimals),
-        "tiebreaks": layout.named(held.tiebreaks),
-        "metadata": orjson.loads(held.metadata) if held.metadata else None,
-        "achieved_at": show_instant(held.achieved_ms),
+        **show_held(held),
         "period_ids": held.period_ids,
         "rules": [
             {

@@ -14,9 +14,11 @@ from leaderboard.audit import KeptAct
 from leaderboard.bans import Ban
 from leaderboard.boards import Snapshot
 from leaderboard.definitions import to_definition
+from leaderboard.held import Held
 from leaderboard.model import Board, Entry, Occurrence, PeriodState, PlayerName
 from leaderboard.players import Profile
 from leaderboard.privacy import KeptSubmission, PlayerData
+from leaderboard.rules import read_layout
 from leaderboard.scores import unscale
 from leaderboard.seasons import current_occurrence
 from leaderboard.submission import Result, Standing
@@ -180,6 +182,7 @@ def show_export(data: PlayerData) -> dict[str, Any]:
                 "at": show_instant(kept.at_ms),
                 "state": kept.state,
                 "rules": kept.rules,
+                **show_held(kept.held),
             }
             for kept in data.reviews
         ],
@@ -197,6 +200,17 @@ def show_kept(kept: KeptSubmission) -> dict[str, Any]:
         "tiebreaks": kept.tiebreaks,
         "achieved_at": show_instant(kept.achieved_ms),
         "metadata": orjson.loads(kept.metadata) if kept.metadata else None,
+    }
+
+
+def show_held(held: Held) -> dict[str, Any]:
+    """A held submission as it was submitted."""
+    layout = read_layout(held.layout)
+    return {
+        "score": unscale(held.score * layout.order.sign, layout.decimals),
+        "tiebreaks": layout.named(held.tiebreaks),
+        "metadata": orjson.loads(held.metadata) if held.metadata else None,
+        "achieved_at": show_instant(held.achieved_ms),
     }
 
 

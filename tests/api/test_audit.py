@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.calls import issue_key, refused, unchanged
 from tests.client import Client
 from tests.conftest import SetClock
 from tests.oracle import show_instant
+from tests.reviewing import HOLDS
 
 ENTRY = "/v1/admin/boards/main/entries/alice"
 ACHIEVED = "2026-11-20T10:00:00.000Z"
@@ -68,6 +70,8 @@ CHANGES: dict[str, tuple[str, str, Any]] = {
     "delete_maintenance": ("DELETE", "/v1/admin/maintenance", None),
     "put_ban": ("PUT", "/v1/admin/players/alice/ban", {"kind": "shadow", "reason": "wall hack"}),
     "delete_ban": ("DELETE", "/v1/admin/players/alice/ban?reason=appealed", None),
+    "decide_review": ("POST", "/v1/admin/reviews/{review}/decision", {"decision": "approve", "reason": "seen it"}),
+    "decide_reviews": ("POST", "/v1/admin/reviews/decisions", {"decision": "reject", "reviews": ["{other}"]}),
     # A server's, as it cannot be undone.
     "delete_player": ("DELETE", "/v1/players/alice", None),
 }
@@ -90,12 +94,19 @@ def test_every_operation_of_admins_that_changes_something_leaves_an_act(
     assert len(operations) >= 9
     assert operations == CHANGES.keys() - {"delete_player"}, "an operation of admins without a call in CHANGES"
     admin_id, admin = issue_key(board, "admin")
-    key_id, _ = issue_key(board, "server")
+    ids = {"key": issue_key(board, "server")[0]}
+    board.define("strict", rules=HOLDS)
+    board.submit("carol", 2000, "strict")
+    board.submit("carol", 2000, "strict")
     archive()
+    ids["review"], ids["other"] = (review["id"] for review in board.admin.get("/v1/admin/reviews")["reviews"])
     for operation, (method, path, body) in CHANGES.items():
         known = {act["id"] for act in acts(board)}
         clock.pass_ms(1000)
-        answer = admin.call(method, path.replace("{key}", key_id), body, {"X-Request-Id": f"for-{operation}"})
+        call = json.dumps([path, body])
+        for name, value in ids.items():
+            call = call.replace(f"{{{name}}}", value)
+        answer = admin.call(method, *json.loads(call), {"X-Request-Id": f"for-{operation}"})
         assert answer.status_code < 300, (operation, answer.text)
         archive()
         left = [act for act in acts(board) if act["id"] not in known]

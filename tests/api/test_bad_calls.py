@@ -91,6 +91,7 @@ BAD_CALLS: list[tuple[str, str, str | None, str, int, str]] = [
             '{"tiebreaks":[{"name":"a"},{"name":"b"},{"name":"c"},{"name":"d"},{"name":"e"}]}', '{"id":"second"}',
             '{"rules":{"rate":{"burst":0,"per_s":1}}}', '{"rules":{"rate":{"burst":1,"per_s":0}}}',
             '{"rules":{"rate":{"burst":1,"per_s":"2"}}}', '{"rules":{"rate":{"burst":1}}}', '{"rules":{"nope":1}}',
+            '{"rules":{"max_score":{"value":1}}}', '{"rules":{"max_gain":{"value":-1,"then":"hold"}}}',
             '{"title":"' + "x" * 201 + '"}', '{"metadata":[]}', f'{{"metadata":{{"a":{10**30}}}}}',
             '{"metadata":{"a":' + "[" * 300 + "]" * 300 + "}}", '{"state":"deleted"}', '{"writes":"anyone"}',
         )
@@ -98,11 +99,28 @@ BAD_CALLS: list[tuple[str, str, str | None, str, int, str]] = [
     *(
         ("PUT", "/v1/admin/boards/second", ADMIN_KEY, definition, 422, "not_supported")
         for definition in (
-            '{"segments":["country"]}', '{"rewards":[]}', '{"rules":{"max_score":{"value":1}}}',
+            '{"segments":["country"]}', '{"rewards":[]}',
             '{"periods":[{"kind":"cron","cron":"* * * * *"}]}',
             '{"periods":[{"kind":"daily","timezone":"Europe/Berlin"}]}',
         )
     ),
+    *(
+        ("POST", "/v1/admin/reviews/0123456789abcdef.alice/decision", ADMIN_KEY, body, 422, "invalid")
+        for body in (
+            "{}", '{"decision":"forget"}', '{"decision":null}', '{"decision":"approve","reason":""}',
+            '{"decision":"approve","reason":"' + "x" * 501 + '"}', '{"decision":"approve","player":"bob"}',
+        )
+    ),
+    *(
+        ("POST", "/v1/admin/reviews/decisions", ADMIN_KEY, f'{{"decision":"reject","reviews":{ids}}}', 422, "invalid")
+        for ids in (
+            "[]", "null", '"0123456789abcdef.alice"', "[1]", '["alice"]', '["0123456789abcdef."]',
+            '["0123456789ABCDEF.alice"]', '["0123456789abcdef.a:b"]', '["0123456789abcdef.alice\\n"]',
+            "[" + ",".join(['"0123456789abcdef.alice"'] * 101) + "]",
+        )
+    ),
+    ("POST", "/v1/admin/reviews/0123456789abcdef.nobody/decision", ADMIN_KEY, '{"decision":"approve"}', 404,
+     "review_not_found"),
     ("PUT", "/v1/admin/maintenance", ADMIN_KEY, '{"reason":1}', 422, "invalid"),
 ]  # fmt: skip
 

@@ -19,7 +19,7 @@ from leaderboard.archive.database import Archive
 from tests.client import Client
 
 #: What a rebuild need not bring back: limits, whole answers, what the worker said last.
-PASSING = ("rate:", "calls:", "answer:", "worker")
+PASSING = ("rate:", "pace:", "calls:", "answer:", "reopened:", "worker")
 
 #: How long a submission's Idempotency-Key is known.
 REPLAY_MS = 48 * 3600 * 1000
@@ -278,6 +278,15 @@ def assert_archive_is_store(archive: Archive, raw: redis.Redis) -> None:
         for provider, subject in json.loads(row.identities or "{}").items()
     }
     assert_same("identities", linked, identities)
+
+    reviews = {
+        review.decode(): held
+        for key, one in keys.items()
+        if key.startswith(f"{home}held:")
+        for review, held in one.value.items()
+    }
+    held = {row.review: row.held for row in every_row(archive, tables.reviews) if row.state == "open"}
+    assert_same("held submissions", held, reviews)
 
     boards = {
         key.removeprefix(f"{home}gate:"): {name.decode(): value.decode() for name, value in one.value.items()}

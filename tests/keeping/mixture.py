@@ -98,6 +98,7 @@ class Mixture:
         self._name()
         self._submit_with_keys()
         self._moderate()
+        self._hold()
         self._ban()
         self._erase()
         self._close()
@@ -217,6 +218,20 @@ class Mixture:
             self.keys[str(holder.token)] = name != "lost"
             if name == "lost":
                 self.api.admin.delete(f"/v1/admin/keys/{key_id}")
+
+    def _hold(self) -> None:
+        """What a rule holds: some of it decided, some of it of players that are banned or erased later."""
+        rules = {"rate": None, "max_score": {"value": 10, "then": "hold", "servers": True}}
+        self.api.define("strict", policy="sum", ties="dense", decimals=1, rules=rules)
+        for score in (10, 10.1, 99):
+            for player in ("player-20", "player-21", "player-24"):
+                self._with_key(self.api.server, "strict", {"player": player, "score": score}, f"{player}-{score}")
+            for player in (PLAYERS[22], PLAYERS[43]):
+                self.api.submit(player, score, "strict")
+        lb = self.api.http.application.extensions["leaderboard"]
+        for player, decision in (("player-20", "approve"), ("player-21", "reject"), ("player-24", "approve")):
+            review = lb.store.read(("HKEYS", lb.keys.held(player)))[0][0].decode()
+            self.api.admin.post(f"/v1/admin/reviews/{review}/decision", {"decision": decision, "reason": "№ / seen"})
 
     def _ban(self) -> None:
         ends_at = "2999-01-01T00:00:00Z"

@@ -22,6 +22,7 @@ from leaderboard.archive.writer import Writer, _Batch
 from leaderboard.installation import Installation
 from leaderboard.journal import Record
 from leaderboard.model import DAY_MS
+from leaderboard.outlier_reviews import look_at
 from leaderboard.settings import Settings
 from leaderboard.worker.drain import Drain
 from tests.calls import issue_key, unchanged
@@ -29,6 +30,8 @@ from tests.client import Client
 from tests.conftest import SetClock
 from tests.keeping.contents import assert_archive_is_store, every_row
 from tests.oracle import show_instant
+from tests.reviewing import HOLDS, REVIEWS
+from tests.trust.outliers import fill
 
 JOURNAL = "lb:{0}:journal"
 SUBMIT = "/v1/boards/main/submissions"
@@ -73,11 +76,36 @@ def everything(api: Client, clock: SetClock) -> None:
     signed_in.delete("/v1/sessions/current")
     api.server.delete("/v1/players/dave")
     api.admin.put("/v1/admin/players/carol/ban", {"kind": "shadow", "reason": "a bot"})
+    review_some(api)
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
+    find_one(api)
     api.define("gone", state="archived")
     api.admin.delete("/v1/admin/boards/gone")
     issue_key(api, "server")
     api.admin.put("/v1/admin/maintenance", {"reason": "moving house"})
+
+
+def review_some(api: Client) -> None:
+    api.define("strict", rules=HOLDS)
+    for score in (2000, 3000):
+        api.submit("carol", score, "strict", key=str(score))
+    lb = api.http.application.extensions["leaderboard"]
+    keys = [lb.keys.player("carol"), lb.keys.held("carol"), lb.keys.reopened("carol"), lb.keys.gate("strict")]
+    one, held, other, _ = lb.store.read(("HGETALL", lb.keys.held("carol")))[0]
+    for review, decision in ((one, "reject"), (other, "approve")):
+        api.admin.post(f"{REVIEWS}/{review.decode()}/decision", {"decision": decision})
+    # As the call does it that waits for the archive first.
+    args = ["carol", lb.clock.now_ms(), one, held, '{"by": "cli", "reason": null, "at_ms": 0}', "", "x", "rejected"]
+    assert lb.store.change("reopen_review", keys, [*args, "", "", "", "", ""]) == [b"open"]
+
+
+def find_one(api: Client) -> None:
+    """An outlier, on the board that goes."""
+    fill(api, board="gone")
+    api.submit("cheat", 10**9, "gone")
+    lb = api.http.application.extensions["leaderboard"]
+    lb.archive.migrate()
+    assert look_at(lb, "gone") == 1
 
 
 def test_every_kind_of_record_is_written_by_some_call_and_archived(
@@ -99,10 +127,15 @@ def test_every_kind_of_record_is_written_by_some_call_and_archived(
     assert sum("\x01" in player for _, player in entries) == 1
     players = {row.player: row for row in every_row(lb.archive, tables.players)}
     assert (players["alice"].display_name, players["dave"].state) == ("Alice", "erased")
-    assert {row.kind for row in every_row(lb.archive, tables.submissions)} == {"submission", "correction"}
+    assert {row.kind for row in every_row(lb.archive, tables.submissions)} == {"submission", "correction", "held"}
     assert {row.side.partition(";")[0] for row in every_row(lb.archive, tables.friends)} == {"friends", "blocked"}
-    assert {row.board: row.state for row in every_row(lb.archive, tables.boards)} == {"main": "open", "gone": "deleted"}
-    assert {(row.board, row.season) for row in every_row(lb.archive, tables.seasons)} == {("main", 1), ("main", 2)}
+    assert {row.board: row.state for row in every_row(lb.archive, tables.boards)} == {
+        "main": "open", "gone": "deleted", "strict": "open",
+    }  # fmt: skip
+    assert {(row.board, row.season) for row in every_row(lb.archive, tables.seasons)} == {
+        ("main", 1), ("main", 2), ("strict", 1),
+    }  # fmt: skip
+    assert {row.state for row in every_row(lb.archive, tables.reviews)} == {"open", "approved"}
     assert not every_row(lb.archive, tables.sessions)
     assert len(every_row(lb.archive, tables.keys)) == 1
     kept = {row.name: row.value for row in every_row(lb.archive, tables.installation)}

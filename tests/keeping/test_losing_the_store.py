@@ -87,7 +87,7 @@ def test_the_mixture_holds_some_of_everything(mixture: Mixture, place: Place) ->
     kinds = {key.partition("{0}:")[2].partition(":")[0] for key in keys if "{0}" in key}
     assert kinds == {
         "boards", "gate", "seasons", "kept", "maintenance", "store", "keys", "order", "entries", "distinct", "player",
-        "names", "friends", "blockers", "replay", "signing", "bans",
+        "names", "friends", "blockers", "replay", "signing", "bans", "held",
     }  # fmt: skip
     assert any(key.startswith("lb:device:") for key in keys)
     assert any(key.startswith("lb:identity:") for key in keys)
@@ -99,7 +99,9 @@ def test_the_mixture_holds_some_of_everything(mixture: Mixture, place: Place) ->
     lb = place.installation()
     with lb.archive.read() as connection:
         archived = connection.exec_driver_sql("SELECT count(*) FROM lb_standings").scalar_one()
+        reviews = connection.exec_driver_sql("SELECT DISTINCT state FROM lb_reviews").scalars().all()
     assert archived > len(standings), "some have expired"
+    assert set(reviews) == {"open", "approved", "rejected"}
     assert {keys[key].value[b"state"] for key in keys if ":gate:" in key} == {
         b"open",
         b"frozen",

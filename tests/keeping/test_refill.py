@@ -44,6 +44,7 @@ from tests.keeping.load import Load
 from tests.keeping.place import Place
 from tests.live import eventually
 from tests.oracle import show_instant
+from tests.reviewing import HOLDS, REVIEWS
 
 HOUR_MS = 3_600_000
 
@@ -126,6 +127,14 @@ def make_everything(api: Client, clock: SetClock) -> None:
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     for i in range(12, 20):
         api.submit(f"p{i}", i, tiebreaks={"wins": i})
+    api.define("strict", ties="dense", rules=HOLDS)
+    for score in (1, 2000, 3000):
+        api.submit("p20", score, "strict", metadata={"n": score})
+        api.submit("p21", score, "strict")
+    lb = api.http.application.extensions["leaderboard"]
+    for player, decision in (("p20", "approve"), ("p21", "reject")):
+        review = lb.store.read(("HKEYS", lb.keys.held(player)))[0][0].decode()
+        api.admin.post(f"{REVIEWS}/{review}/decision", {"decision": decision})
     clock.pass_ms(2 * HOUR_MS)
     bans = [("p18", "ban", None), ("p19", "shadow", show_instant(clock.at_ms + 9 * HOUR_MS))]
     for player, kind, ends_at in bans:
@@ -201,7 +210,12 @@ def test_a_lost_archive_gets_everything_that_the_store_has(
     place.drain()
     archived = every_table(lb.archive)
     # What happened is in no store.
-    lost: dict[str, Any] = {table.name: [] for table in (lb.archive.tables.submissions, lb.archive.tables.audit)}
+    tables = lb.archive.tables
+    lost: dict[str, Any] = {table.name: [] for table in (tables.submissions, tables.audit)}
+    # What is held is, and what was decided is not.
+    reviews = archived[tables.reviews.name]
+    lost[tables.reviews.name] = [row for row in reviews if "open" in row]
+    assert len(reviews) > len(lost[tables.reviews.name]) > 0
     assert all(archived.values()), "there is a table with nothing in it"
     lose_archive(lb)
     with pytest.raises(LeaderboardError, match="leaderboard rebuild --archive"):

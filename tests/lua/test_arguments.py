@@ -307,6 +307,35 @@ def test_an_outlier_is_not_touched_by_a_call_that_is_none(
         assert lb.store.change(name, call_keys, right) in ([b"stale"], [b"decided"])
 
 
+REOPEN = ["alice", 1, "0123456789abcdef.alice", "held", "{}", "", "new"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "args"),
+    [
+        (4, [*REOPEN, "rejected"]),
+        (4, [*REOPEN, "rejected", "", "", "", ""]),
+        (4, [*REOPEN, "", "", "", "", "", ""]),
+        (4, [*REOPEN, "open", "", "", "", "", ""]),
+        (4, [*REOPEN, "approved", 1, 1, "main", "ordinal", 0, "all", "", "entry"]),
+        (7, [*REOPEN, "approved", 1, 1, "main", "ordinal", 0]),
+        (7, [*REOPEN, "approved", 1, 1, "main", "ordinal", 0, "all", ""]),
+        (6, [*REOPEN, "approved", 1, 1, "main", "ordinal", 0, "all", ""]),
+        (7, [*REOPEN, "rejected", "", "", "", "", "", "all", "", "entry"]),
+        (4, [*REOPEN, "approved", 1, 1, "main", "ordinal", 0]),
+        (7, [*REOPEN, "approved", 1, 1, "main", "ordinal", "x", "all", "", "entry"]),
+    ],
+)
+def test_a_review_is_not_reopened_by_arguments_that_are_not_right(
+    app: Flask, api: Client, raw: redis.Redis, keys: int, args: Any
+) -> None:
+    api.define("main")
+    lb = app.extensions["leaderboard"]
+    place = [lb.keys.player("alice"), lb.keys.held("alice"), lb.keys.reopened("alice"), lb.keys.gate("main")]
+    with unchanged(raw), pytest.raises(redis.ResponseError, match="LB_ARGUMENTS"):
+        lb.store.change("reopen_review", [*place, *lb.keys.standings("main", "all")][:keys], args)
+
+
 def test_the_library_names_every_file_of_its_folder() -> None:
     names = [file.name for file in (resources.files("leaderboard.store") / "lua").iterdir()]
     assert sorted(names) == sorted(f"{name}.lua" for name in FILES)

@@ -32,6 +32,7 @@ from tests.conftest import SetClock
 from tests.keeping.contents import everything_of_players
 from tests.live import eventually
 from tests.moving.places import DAY_MS, Place, Story, different, places
+from tests.reviewing import HOLDS, REVIEWS
 
 
 @pytest.fixture
@@ -155,6 +156,29 @@ def test_bans_move_too(two_on_sqlite: list[Place], raw: redis.Redis, tmp_path: P
     for player in ("alice", "bob"):
         there.api.admin.delete(f"/v1/admin/players/{player}/ban?reason=mistake")
     assert there.api.table() == [(1, "alice", 3), (2, "bob", 2), (3, "carol", 1)]
+
+
+def test_what_is_held_and_what_was_decided_move_too(
+    two_on_sqlite: list[Place], raw: redis.Redis, tmp_path: Path
+) -> None:
+    here, there = two_on_sqlite
+    here.api.define(rules=HOLDS)
+    for player in ("alice", "bob", "carol"):
+        here.api.submit(player, 2000)
+    here.drain()
+    reviews = {one["player"]: one["id"] for one in here.api.admin.get(REVIEWS)["reviews"]}
+    for player, decision in (("alice", "approve"), ("bob", "reject")):
+        here.api.admin.post(f"{REVIEWS}/{reviews[player]}/decision", {"decision": decision})
+    import_installation(there.lb, exported(here, tmp_path / "all.jsonl"))
+    assert different(here.keys(raw), there.keys(raw)) == {}
+    for state in ("open", "approved", "rejected"):
+        path = f"{REVIEWS}?state={state}"
+        assert there.api.admin.get(path) == here.api.admin.get(path)
+    there.api.admin.post(f"{REVIEWS}/{reviews['carol']}/decision", {"decision": "approve"})
+    assert [player for _, player, _ in there.api.table()] == ["alice", "carol"]
+    there.drain()
+    there.api.admin.post(f"{REVIEWS}/{reviews['alice']}/decision", {"decision": "reopen"})
+    assert [player for _, player, _ in there.api.table()] == ["carol"]
 
 
 def test_by_the_commands(two: list[Place], raw: redis.Redis, tmp_path: Path) -> None:

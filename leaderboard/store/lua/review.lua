@@ -58,7 +58,8 @@ end
 --   cost   O(S log N)
 local function reopen_review(keys, args)
   local player, now, review, approved = args[1], tonumber(args[2]), args[3], args[8] == 'approved'
-  if #args ~= 13 + #keys - 4 or not (approved or args[8] == 'rejected') then
+  local changed, fits = (#keys - 4) / 3, approved and tonumber(args[13]) or args[8] == 'rejected'
+  if not fits or #args ~= 13 + 3 * changed or changed % 1 ~= 0 or approved ~= (changed > 0) then
     return redis.error_reply('LB_ARGUMENTS reopen_review takes what its header says')
   end
   if redis.call('HGET', keys[1], 'state') then return {'erased'} end
@@ -67,7 +68,7 @@ local function reopen_review(keys, args)
   if journal_is_full() then return {'journal_full'} end
   if redis.call('HLEN', keys[2]) >= HELD_MOST then return {'too_many_held'} end
   local board, ties, tiebreaks, steps = args[11], args[12], tonumber(args[13]), {}
-  for i = 1, (#keys - 4) / 3 do
+  for i = 1, changed do
     local step = {standings = standings_at(keys, 5, i), period_id = args[11 + 3 * i], before = args[12 + 3 * i],
       after = args[13 + 3 * i]}
     if redis.call('HGET', step.standings.entries, player) ~= step.after then return {'entry_changed', step.period_id} end
