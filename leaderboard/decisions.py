@@ -159,18 +159,19 @@ def _reopen(lb: Installation, review: str, act: Act) -> Decided:
         if found.state is ReviewState.OPEN:
             return Decided(review, ReviewState.OPEN)
         hold_again = partial(_hold_again, lb, found=found, seen=seen, act=act)
-        approved = found.state is ReviewState.APPROVED
-        if not (lb.boards.use(found.held.board, hold_again) if approved else hold_again(None)):
+        # An outlier that stayed where it was is approved without a change.
+        if not (lb.boards.use(found.held.board, hold_again) if found.changed else hold_again(None)):
             return Decided(review, ReviewState.OPEN)
     raise unavailable("The review keeps changing.")
 
 
 def _hold_again(lb: Installation, snapshot: Snapshot | None, *, found: Review, seen: bytes, act: Act) -> bool:
-    """Without a snapshot it was rejected. Returns whether to look again."""
+    """Without a snapshot there is no approval to take back. Returns whether to look again."""
     keys, player, now = lb.keys, found.player, lb.clock.now_ms()
     call_keys = [keys.player(player), keys.held(player), keys.reopened(player), keys.gate(found.held.board)]
     args: list[str | bytes | int] = [
-        player, now, found.id, found.packed, _verdict(act, now), seen, secrets.token_hex(4), found.state.value,
+        player, now, found.id, found.packed, _verdict(act, now), seen, secrets.token_hex(4),
+        "rejected" if snapshot is None else "approved",
     ]  # fmt: skip
     if snapshot is None:
         args += ["", "", "", "", ""]
