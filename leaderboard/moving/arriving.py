@@ -217,7 +217,8 @@ class _Table:
                     raise WrongValue(f"not a row of {self.table.name}: its {name} is no such value")
             row = dict(zip(self._names, cells, strict=True))
             for name in self._binary:
-                row[name] = b64decode(row[name], validate=True)
+                if row[name] is not None:
+                    row[name] = b64decode(row[name], validate=True)
         except (ValueError, TypeError) as error:
             if isinstance(error, WrongValue):
                 raise

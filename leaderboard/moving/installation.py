@@ -113,5 +113,6 @@ def _lines(connection: Connection, query: Select[Any], columns: list[Column[Any]
     for row in connection.execute(query.execution_options(yield_per=AT_ONCE)):
         cells = list(row)
         for at in binary:
-            cells[at] = b64encode(cells[at]).decode()
+            if cells[at] is not None:
+                cells[at] = b64encode(cells[at]).decode()
         yield dump(cells)
