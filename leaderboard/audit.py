@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Whoever runs the machine.
 CLI = "cli"
+#: What the worker does by itself.
+WORKER = "worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Act:
     """One act, and who it is that acts."""
 
     operation: str
-    #: The id of a key, `setting-admin`, `setting-server`, or CLI.
+    #: The id of a key, `setting-admin`, `setting-server`, CLI or WORKER.
     actor: str
     #: The name of that key.
     name: str | None

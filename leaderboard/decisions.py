@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from leaderboard import outlier_reviews
 from leaderboard.archive.freshness import wait_for_archive
 from leaderboard.audit import Act
 from leaderboard.bans import lift_if_over
@@ -80,7 +81,7 @@ def decide(lb: Installation, review: str, decision: Decision, act: Act) -> Decid
     Raises review_not_found, review_decided, player_erased; to approve, or to reopen what was approved, also
     board_not_found, board_redefined, and period_settled: where no standings is left that it could count in, or one is
     final that it did count in; to approve score_out_of_range; to reopen too_many_held, entry_changed,
-    archive_unavailable.
+    archive_unavailable; of an outlier as `outlier_reviews.approve` and `reject`.
     """
     if decision is Decision.REOPEN:
         return _reopen(lb, review, act)
@@ -91,9 +92,20 @@ def decide(lb: Installation, review: str, decision: Decision, act: Act) -> Decid
         archived_review(lb, review)
         raise Problem("review_decided")
     held = read_held(packed)
+    if held.outlier is not None:
+        return _decide_outlier(lb, review, held, decision, act)
     if decision is Decision.APPROVE:
         return lb.boards.use(held.board, partial(_approve, lb, review=review, held=held, act=act))
     return _reject(lb, review, held, act)
+
+
+def _decide_outlier(lb: Installation, review: str, held: Held, decision: Decision, act: Act) -> Decided:
+    approves = decision is Decision.APPROVE
+    state = ReviewState.APPROVED if approves else ReviewState.REJECTED
+    decide_on = outlier_reviews.approve if approves else outlier_reviews.reject
+    act_on = _act_on(act, held.board, review, ReviewState.OPEN, state)
+    decide_on(lb, review, held, _verdict(act, lb.clock.now_ms()), act_on)
+    return Decided(review, state)
 
 
 def _reject(lb: Installation, review: str, held: Held, act: Act) -> Decided:
@@ -147,18 +159,19 @@ def _reopen(lb: Installation, review: str, act: Act) -> Decided:
         if found.state is ReviewState.OPEN:
             return Decided(review, ReviewState.OPEN)
         hold_again = partial(_hold_again, lb, found=found, seen=seen, act=act)
-        approved = found.state is ReviewState.APPROVED
-        if not (lb.boards.use(found.held.board, hold_again) if approved else hold_again(None)):
+        # An outlier that stayed where it was is approved without a change.
+        if not (lb.boards.use(found.held.board, hold_again) if found.changed else hold_again(None)):
             return Decided(review, ReviewState.OPEN)
     raise unavailable("The review keeps changing.")
 
 
 def _hold_again(lb: Installation, snapshot: Snapshot | None, *, found: Review, seen: bytes, act: Act) -> bool:
-    """Without a snapshot it was rejected. Returns whether to look again."""
+    """Without a snapshot there is no approval to take back. Returns whether to look again."""
     keys, player, now = lb.keys, found.player, lb.clock.now_ms()
     call_keys = [keys.player(player), keys.held(player), keys.reopened(player), keys.gate(found.held.board)]
     args: list[str | bytes | int] = [
-        player, now, found.id, found.packed, _verdict(act, now), seen, secrets.token_hex(4), found.state.value,
+        player, now, found.id, found.packed, _verdict(act, now), seen, secrets.token_hex(4),
+        "rejected" if snapshot is None else "approved",
     ]  # fmt: skip
     if snapshot is None:
         args += ["", "", "", "", ""]

@@ -11,6 +11,8 @@ from leaderboard.model import (
     Board,
     BoardState,
     Order,
+    OutlierRule,
+    OutlierThen,
     Period,
     PeriodKind,
     Policy,
@@ -75,7 +77,8 @@ def from_definition(board_id: str, data: dict[str, Any]) -> Board:
         late_s=data.get("late_s", min(default.late_s, longest_late_s(periods))),
         rate=_rate(rules["rate"]) if "rate" in rules else default.rate,
         signed=rules.get("signed", default.signed),
-        score_rules=tuple(_score_rule(name, rules[name]) for name in RuleName if rules.get(name)),
+        score_rules=tuple(_score_rule(name, rules[name]) for name in _SUBMISSION_RULES if rules.get(name)),
+        outliers=_outliers(rules["outliers"]) if rules.get("outliers") else None,
         metadata=data.get("metadata", {}),
         revision=data.get("revision", 0),
     )
@@ -125,12 +128,28 @@ def _period_data(period: Period) -> dict[str, Any]:
     return data | {"keep_days": period.keep_days, "settle_delay_s": period.settle_delay_s}
 
 
+#: What is asked of a submission.
+_SUBMISSION_RULES = tuple(name for name in RuleName if name is not RuleName.OUTLIERS)
+
 #: A rank among so many times as many entries says something.
 _ENTRIES_PER_TOP = 20
 
 
 def _rate(data: dict[str, Any] | None) -> RateRule | None:
     return RateRule(data["burst"], data["per_s"], data.get("servers", False)) if data else None
+
+
+#: So far out is next to none of honest entries of any distribution that was tried; see docs/outliers.md.
+_OUTLIER_THRESHOLD = 6
+_OUTLIERS_FROM = 200
+
+
+def _outliers(data: dict[str, Any]) -> OutlierRule:
+    return OutlierRule(
+        data.get("threshold", _OUTLIER_THRESHOLD),
+        OutlierThen(data["then"]),
+        data.get("from_entries", _OUTLIERS_FROM),
+    )
 
 
 def _score_rule(name: RuleName, data: dict[str, Any]) -> ScoreRule:
@@ -162,4 +181,10 @@ def _rules_data(board: Board) -> dict[str, Any]:
         if rule.name is RuleName.MIN_SUBMISSIONS_BEFORE_TOP:
             shown |= {"top": rule.top, "from_entries": rule.from_entries}
         data[rule.name.value] = shown
+    if board.outliers:
+        data[RuleName.OUTLIERS.value] = {
+            "threshold": board.outliers.threshold,
+            "then": board.outliers.then.value,
+            "from_entries": board.outliers.from_entries,
+        }
     return data

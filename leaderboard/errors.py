@@ -120,7 +120,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "period_over": (409, "The period the caller expected is not the current one."),
     "period_settled": (409, "The standings of this period are final."),
     "review_decided": (409, "The review was decided already; its verdict says how."),
-    "entry_changed": (409, "An entry is not what the approval made of it any more: correct it by hand."),
+    "entry_changed": (409, "An entry is not what it was when it was reviewed: correct or remove it by hand."),
     "board_redefined": (409, "The board writes scores differently now than when this was held."),
     "season_not_current": (409, "This season is not the current one."),
     "no_season": (409, "The board has no season to reset."),

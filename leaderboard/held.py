@@ -1,4 +1,4 @@
-"""What is kept of a held submission, as store/lua/review.lua packs it."""
+"""What is kept of what is under review, as store/lua/review.lua and outliers.lua pack it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,23 @@ class Broken(NamedTuple):
     rule: str
     value: int
     seen: int
+
+
+class Outlier(NamedTuple):
+    """An entry far outside of its standings, and what it was held against; scores in order space."""
+
+    #: As the entries hash had it.
+    entry: bytes
+    #: Is it out of its standings, and kept here only?
+    taken: bool
+    #: How many entries there were, what the one in the middle had, and how much better the one at a quarter was.
+    entries: int
+    median: int
+    spread: int
+    #: See leaderboard/outliers.py; in thousandths.
+    power: int
+    #: What is better is out.
+    limit: int
 
 
 class Changed(NamedTuple):
@@ -43,11 +60,17 @@ class Held(NamedTuple):
     layout: str
     broken: list[Broken]
     period_ids: list[str]
+    #: None for a submission.
+    outlier: Outlier | None = None
 
 
 def read_held(packed: bytes) -> Held:
     fields: list[Any] = msgpack.unpackb(packed, raw=True)
-    board, epoch, at_ms, season, score, tiebreaks, metadata, achieved_ms, layout, broken, period_ids = fields
+    board, epoch, at_ms, season, score, tiebreaks, metadata, achieved_ms, layout, broken, period_ids = fields[:11]
+    outlier = None
+    if len(fields) > 11:
+        entry, taken, *numbers = fields[11]
+        outlier = Outlier(entry, bool(taken), *map(int, numbers))
     return Held(
         board.decode(), int(epoch), int(at_ms), int(season), int(score),
         # An empty table of Lua's arrives as an empty map.
@@ -55,6 +78,7 @@ def read_held(packed: bytes) -> Held:
         metadata, int(achieved_ms), layout.decode(),
         [Broken(rule.decode(), int(value), int(seen)) for rule, value, seen in broken],
         [period_id.decode() for period_id in period_ids],
+        outlier,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ then
                  its metadata (store/lua/entry.lua), bits: 1 where its metadata is the submission's and not what it was,
                  2 where it is hidden
     hold         player, review, created_ms, held (store/lua/review.lua), replay (28 bytes, or none)
+    find         player, review, held: an entry is reviewed (store/lua/outliers.lua)
     decide       player, review, state (approved, rejected), decision (JSON: who, why), what an approval changed (see
                  leaderboard/held.py; none of a rejection)
     reopen       player, review, held, count (false: as it was), decision: an approval is taken back where there is one

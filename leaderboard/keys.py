@@ -49,7 +49,8 @@ Permanent, about players
     ``lb:{0}:names``              hash: player → its public profile (JSON), once more, so that a page is one call
     ``lb:{0}:friends:<player>``   hash: other → ``state;at_ms;who`` (store/lua/friends.lua)
     ``lb:{0}:blockers:<player>``  set: who blocks it, so that an erasure finds them
-    ``lb:{0}:held:<player>``      hash: review id → held submission, packed (store/lua/review.lua)
+    ``lb:{0}:held:<player>``      hash: review id → held submission, or entry under review, packed
+                                 (store/lua/review.lua, outliers.lua)
     ``lb:device:<digest>``        string: the player that signs in with this device id; in a slot of its own
     ``lb:identity:<digest>``      string: ``player;nonce``, who has this account elsewhere, if that player's hash says
                                   so too; in a slot of its own

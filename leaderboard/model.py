@@ -140,6 +140,8 @@ class RuleName(StrEnum):
     MAX_GAIN_PER_HOUR = "max_gain_per_hour"
     MIN_INTERVAL_S = "min_interval_s"
     MIN_SUBMISSIONS_BEFORE_TOP = "min_submissions_before_top"
+    #: Of no submission, but of entries against all others: see OutlierRule.
+    OUTLIERS = "outliers"
 
 
 class Then(StrEnum):
@@ -160,6 +162,23 @@ class ScoreRule:
     from_entries: int = 0
     #: Whether servers are asked, too.
     servers: bool = False
+
+
+class OutlierThen(StrEnum):
+    """What becomes of an entry that is an outlier."""
+
+    REVIEW = "review"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierRule:
+    """Entries far outside of what the others of their standings have; leaderboard/outliers.py says how far is meant."""
+
+    threshold: float
+    then: OutlierThen
+    #: Of standings with at least so many entries.
+    from_entries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +203,7 @@ class Board:
     #: Whether players must sign what they submit.
     signed: bool = False
     score_rules: tuple[ScoreRule, ...] = ()
+    outliers: OutlierRule | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     revision: int = 0
 

@@ -16,6 +16,8 @@ from leaderboard.scores import scale, unscale
 #: Rules whose value is a score, or a difference of two.
 _OF_SCORES = (RuleName.MIN_SCORE, RuleName.MAX_SCORE, RuleName.MAX_GAIN, RuleName.MAX_GAIN_PER_HOUR)
 
+_PARTS: dict[str, int] = {RuleName.MIN_INTERVAL_S: 1000, RuleName.OUTLIERS: 100}
+
 
 def pack_rules(board: Board) -> dict[Role, bytes]:
     """What is asked of the submissions of each role; empty for nothing. Admins are asked nothing."""
@@ -72,7 +74,8 @@ def shown_value(rule: str, value: int, decimals: int) -> int | float:
     """A rule's value, or what it saw, in the unit of the definition."""
     if rule in _OF_SCORES:
         return unscale(value, decimals)
-    return value / 1000 if rule == RuleName.MIN_INTERVAL_S else value
+    # An interval in milliseconds, and how far out in hundredths.
+    return value / _PARTS[rule] if rule in _PARTS else value
 
 
 def _pack(board: Board, role: Role) -> bytes:

@@ -16,7 +16,7 @@ from leaderboard.api.answers import (
 from leaderboard.api.answers import _instant as instant
 from leaderboard.api.answers import _number as number
 from leaderboard.api.board_schemas import BoardSchema
-from leaderboard.audit import CLI
+from leaderboard.audit import CLI, WORKER
 from leaderboard.callers import Scope
 from leaderboard.credentials import ROLES
 from leaderboard.model import RuleName
@@ -55,7 +55,7 @@ class ActorAnswer(Answer):
         metadata={"description": "The id of a key; `setting-admin` for LEADERBOARD_ADMIN_KEY, `cli` for a command."},
     )
     name = fields.String(required=True, allow_none=True, metadata={"description": "What the key is called."})
-    role = fields.String(required=True, validate=validate.OneOf([*ROLES, CLI]))
+    role = fields.String(required=True, validate=validate.OneOf([*ROLES, CLI, WORKER]))
 
 
 class ActAnswer(ActOnPlayerAnswer):
@@ -102,6 +102,19 @@ class VerdictAnswer(Answer):
     at = instant()
 
 
+class EvidenceAnswer(Answer):
+    """What an outlier was held against: the other entries of its standings."""
+
+    taken_out = fields.Boolean(
+        required=True, metadata={"description": "Whether this took the entry out of its standings."}
+    )
+    entries = fields.Integer(required=True)
+    median = number()
+    spread = number("How much better than the median the best quarter is.")
+    power = number("Of which the scores were taken: 1 as they are, 0 by their logarithm.")
+    limit = number("The score that is as far out as the threshold.")
+
+
 class ReviewAnswer(SubmittedAnswer):
     id = fields.String(required=True)
     player = fields.String(required=True)
@@ -109,6 +122,9 @@ class ReviewAnswer(SubmittedAnswer):
     at = instant()
     period_ids = fields.List(fields.String(), required=True)
     rules = fields.List(fields.Nested(BrokenAnswer), required=True)
+    evidence = fields.Nested(
+        EvidenceAnswer, required=True, allow_none=True, metadata={"description": "Of an outlier alone."}
+    )
     verdict = fields.Nested(VerdictAnswer, required=True, allow_none=True)
     history = fields.List(fields.Nested(KeptSubmissionAnswer), metadata={"description": "With one review alone."})
 

@@ -16,6 +16,7 @@ from leaderboard.model import (
     Board,
     BoardState,
     Order,
+    OutlierThen,
     PeriodKind,
     Policy,
     Readers,
@@ -132,6 +133,23 @@ def _gain() -> Number:
     return Number(required=True, validate=validate.Range(0, SCORE_LIMIT, min_inclusive=False))
 
 
+class OutlierRuleSchema(Schema):
+    then = fields.Enum(
+        OutlierThen,
+        by_value=True,
+        required=True,
+        metadata={"description": "`review` leaves the entry in its place until somebody decides; `hold` takes it out."},
+    )
+    threshold = Number(
+        validate=validate.Range(3, 1000),
+        metadata={"description": "From how many robust standard deviations beyond the middle on; 6 by default."},
+    )
+    from_entries = Integer(
+        validate=validate.Range(50, 100_000_000),
+        metadata={"description": "In standings with at least so many entries; 200 by default."},
+    )
+
+
 class RulesSchema(Schema):
     rate = fields.Nested(
         RateSchema,
@@ -160,6 +178,14 @@ class RulesSchema(Schema):
             validate=validate.Range(1, 100_000_000),
             metadata={"description": "Of standings with at least so many entries; 20 × top by default."},
         ),
+    )
+    outliers = fields.Nested(
+        OutlierRuleSchema,
+        allow_none=True,
+        metadata={
+            "description": "Entries far better than the other entries of their standings are found once a minute, and "
+            "reviewed; null for none."
+        },
     )
     signed = Flag(
         metadata={

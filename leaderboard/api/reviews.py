@@ -17,8 +17,10 @@ from leaderboard.callers import Role, Scope
 from leaderboard.cursors import read_time_cursor, write_time_cursor
 from leaderboard.decisions import Decided
 from leaderboard.errors import Problem
+from leaderboard.held import Outlier
 from leaderboard.reviews import Review
-from leaderboard.rules import shown_value
+from leaderboard.rules import Layout, shown_value
+from leaderboard.scores import unscale
 
 blueprint = Blueprint("reviews", __name__, url_prefix="/v1/admin/reviews")
 
@@ -89,6 +91,8 @@ def decide_review(request: Request, review: str) -> Response:
     `settled` names the others. A second decision is 409 `review_decided` and changes nothing. Reopened, it is held as
     before, and what an approval made of entries is taken back: 409 `entry_changed` where one has changed since, 409
     `period_settled` where it is final.
+    An outlier that is approved stays in its standings, or comes back to them; one that is rejected is removed, if the
+    entry still is the one that was found (409 `entry_changed`).
     """
     decided = decisions.decide(request.lb, review, request.body["decision"], request.act(request.body.get("reason")))
     return answer(_show_decided(decided))
@@ -136,12 +140,25 @@ def _show_review(review: Review) -> dict[str, Any]:
             }
             for broken in held.broken
         ],
+        "evidence": held.outlier and _show_evidence(held.outlier, layout),
         "verdict": review.verdict
         and {
             "by": review.verdict.by,
             "reason": review.verdict.reason,
             "at": show_instant(review.verdict.at_ms),
         },
+    }
+
+
+def _show_evidence(outlier: Outlier, layout: Layout) -> dict[str, Any]:
+    sign, decimals = layout.order.sign, layout.decimals
+    return {
+        "taken_out": outlier.taken,
+        "entries": outlier.entries,
+        "median": unscale(outlier.median * sign, decimals),
+        "spread": unscale(outlier.spread, decimals),
+        "power": outlier.power / 1000,
+        "limit": unscale(outlier.limit * sign, decimals),
     }
 
 

@@ -85,6 +85,7 @@ class _Batch:
         self.add: dict[bytes, Callable[..., None]] = {
             b"submit": self._submit,
             b"hold": self._hold,
+            b"find": self._find,
             b"decide": self._decide,
             b"reopen": self._reopen,
             b"entry": self._put_entry,
@@ -157,6 +158,9 @@ class _Batch:
             at_ms, self._writer.board(self._connection, held.board), player, kind, held.score, held.tiebreaks,
             held.achieved_ms, held.metadata, HELD_BIT, replay,
         )  # fmt: skip
+
+    def _find(self, _at_ms: int, _player: bytes, review: bytes, packed: bytes) -> None:
+        self._reviews[review.decode()] = review_row(review.decode(), packed)
 
     def _happened(
         self, at_ms: int, board: Board, player: str, kind: str, score: int, tiebreaks: Sequence[int], achieved_ms: int,

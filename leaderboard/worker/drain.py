@@ -25,6 +25,7 @@ from leaderboard.bans import lift_due
 from leaderboard.errors import LeaderboardError, Problem, SettingError
 from leaderboard.journal import JournalGapError, Record
 from leaderboard.relation import Relation, digest_of, explain, relation_of
+from leaderboard.worker.outliers import OutlierWatch
 from leaderboard.worker.report import Report
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Drain:
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._writer = Writer(lb.archive)
         self._housekeeping = Housekeeping(lb)
+        self._outliers = OutlierWatch(lb)
         self._report = Report(lb, self._owner)
         self._position: Position | None = None
         self._renewed_ms = 0
@@ -115,6 +117,8 @@ class Drain:
             if done is not None:
                 self._housekeeping.look()
                 self._lift_bans()
+                if done < BATCH:
+                    self._outliers.look()
         except LeaseLostError as error:
             log.warning("%s", error)
             wait_s = RETRY_S

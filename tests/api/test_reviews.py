@@ -83,7 +83,7 @@ def test_what_is_held_is_in_no_standings_and_shows_what_an_admin_needs(
     assert review == {
         "id": review["id"], "board": "main", "player": "alice", "state": "open", "at": at, "score": 1000.5,
         "tiebreaks": {"wins": 3, "losses": 0}, "metadata": {"car": "red"}, "achieved_at": achieved,
-        "period_ids": review["period_ids"], "verdict": None,
+        "period_ids": review["period_ids"], "verdict": None, "evidence": None,
         "rules": [{"rule": "max_score", "value": 1000, "seen": 1000.5}],
     }  # fmt: skip
     assert [period_id[0] for period_id in review["period_ids"]] == ["a", "2", "s"]

@@ -22,6 +22,7 @@ from leaderboard.archive.writer import Writer, _Batch
 from leaderboard.installation import Installation
 from leaderboard.journal import Record
 from leaderboard.model import DAY_MS
+from leaderboard.outlier_reviews import look_at
 from leaderboard.settings import Settings
 from leaderboard.worker.drain import Drain
 from tests.calls import issue_key, unchanged
@@ -30,6 +31,7 @@ from tests.conftest import SetClock
 from tests.keeping.contents import assert_archive_is_store, every_row
 from tests.oracle import show_instant
 from tests.reviewing import HOLDS, REVIEWS
+from tests.trust.outliers import fill
 
 JOURNAL = "lb:{0}:journal"
 SUBMIT = "/v1/boards/main/submissions"
@@ -76,6 +78,7 @@ def everything(api: Client, clock: SetClock) -> None:
     api.admin.put("/v1/admin/players/carol/ban", {"kind": "shadow", "reason": "a bot"})
     review_some(api)
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
+    find_one(api)
     api.define("gone", state="archived")
     api.admin.delete("/v1/admin/boards/gone")
     issue_key(api, "server")
@@ -94,6 +97,15 @@ def review_some(api: Client) -> None:
     # As the call does it that waits for the archive first.
     args = ["carol", lb.clock.now_ms(), one, held, '{"by": "cli", "reason": null, "at_ms": 0}', "", "x", "rejected"]
     assert lb.store.change("reopen_review", keys, [*args, "", "", "", "", ""]) == [b"open"]
+
+
+def find_one(api: Client) -> None:
+    """An outlier, on the board that goes."""
+    fill(api, board="gone")
+    api.submit("cheat", 10**9, "gone")
+    lb = api.http.application.extensions["leaderboard"]
+    lb.archive.migrate()
+    assert look_at(lb, "gone") == 1
 
 
 def test_every_kind_of_record_is_written_by_some_call_and_archived(

@@ -282,6 +282,31 @@ def test_a_signing_secret_is_kept_once_and_never_replaced(app: Flask, api: Clien
     assert raw.xlen(lb.keys.journal) == before + 1
 
 
+@pytest.mark.parametrize(
+    ("name", "keys", "right"),
+    [
+        ("find_outlier", 6, ["p", "1", "1", "1", "main", "all", "0", "place", "id", "1", "layout", *"1234567"]),
+        ("approve_outlier", 7, ["p", "1", "1", "1", "ordinal", "best", "id", "{}"]),
+        ("reject_outlier", 5, ["p", "1", "1", "1", "id", "{}"]),
+    ],
+)
+def test_an_outlier_is_not_touched_by_a_call_that_is_none(
+    app: Flask, api: Client, raw: redis.Redis, name: str, keys: int, right: list[str]
+) -> None:
+    api.define("main")
+    lb = app.extensions["leaderboard"]
+    call_keys = [f"lb:{{0}}:probe{i}" for i in range(keys)]
+    wrong = [right[:-1], [*right, "1"], [right[0], "now", *right[2:]]]
+    with unchanged(raw):
+        for args in wrong:
+            with pytest.raises(redis.ResponseError, match="LB_ARGUMENTS"):
+                lb.store.change(name, call_keys, args)
+        with pytest.raises(redis.ResponseError, match="LB_ARGUMENTS"):
+            lb.store.change(name, call_keys[:-1], right)
+        # As it should be, of a board that there is none of.
+        assert lb.store.change(name, call_keys, right) in ([b"stale"], [b"decided"])
+
+
 REOPEN = ["alice", 1, "0123456789abcdef.alice", "held", "{}", "", "new"]
 
 

@@ -50,7 +50,7 @@ end
 --   keys   1 player hash · 2 held · 3 reopened · 4 gate · then per standings that an approval changed: order, entries, distinct
 --   args   1 player · 2 now_ms · 3 id of the review · 4 the held submission, as it was · 5 who and why (JSON)
 --          6 what `reopened` was before the review was looked up, '' for nothing: a decision is only taken back while it
---            is the last one · 7 what it is to be from now on · 8 "approved" or "rejected": what it is now
+--            is the last one · 7 what it is to be from now on · 8 "approved" where an approval is taken back, else "rejected"
 --          9 revision · 10 season · 11 board · 12 ties · 13 number of tiebreaks
 --          then per standings: period id, entry before the approval ('' for none), entry after it
 --   reply  {"open"} · {"moved"}: look it up once more · {"erased"} · {"too_many_held"} · {"journal_full"} · {"stale"}
@@ -83,7 +83,8 @@ local function reopen_review(keys, args)
       record('remove', now, board, step.period_id, player)
     end
   end
-  local count = approved and redis.call('HINCRBY', keys[1], 'submissions', -1)
+  -- An outlier was counted when it was submitted.
+  local count = approved and not cmsgpack.unpack(args[4])[12] and redis.call('HINCRBY', keys[1], 'submissions', -1)
   if count == 0 then redis.call('HDEL', keys[1], 'submissions') end
   redis.call('HSET', keys[2], review, args[4])
   redis.call('SET', keys[3], args[7], 'PX', REOPENED_MS)
