@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from leaderboard.model import (
+    AttemptRule,
     Board,
     BoardState,
     Order,
@@ -75,7 +76,8 @@ def from_definition(board_id: str, data: dict[str, Any]) -> Board:
         late_s=data.get("late_s", min(default.late_s, longest_late_s(periods))),
         rate=_rate(rules["rate"]) if "rate" in rules else default.rate,
         signed=rules.get("signed", default.signed),
-        score_rules=tuple(_score_rule(name, rules[name]) for name in RuleName if rules.get(name)),
+        score_rules=_score_rules(rules),
+        attempts=_attempts(rules.get("attempts")),
         metadata=data.get("metadata", {}),
         revision=data.get("revision", 0),
     )
@@ -136,6 +138,25 @@ def _rate(data: dict[str, Any] | None) -> RateRule | None:
     return RateRule(data["burst"], data["per_s"], data.get("servers", False)) if data else None
 
 
+def _attempts(data: dict[str, Any] | None) -> AttemptRule | None:
+    if data is None:
+        return None
+    default = AttemptRule()
+    period = data.get("period")
+    return AttemptRule(
+        data.get("required", default.required),
+        data.get("expires_s", default.expires_s),
+        data.get("most"),
+        PeriodKind(period) if period else None,
+    )
+
+
+def _score_rules(rules: dict[str, Any]) -> tuple[ScoreRule, ...]:
+    of_attempts = rules.get("attempts") or {}
+    found = {name: (of_attempts if name is RuleName.MAX_SCORE_PER_S else rules).get(name) for name in RuleName}
+    return tuple(_score_rule(name, data) for name, data in found.items() if data)
+
+
 def _score_rule(name: RuleName, data: dict[str, Any]) -> ScoreRule:
     value = data["value"]
     top = data.get("top", 0)
@@ -153,6 +174,10 @@ def _score_rule(name: RuleName, data: dict[str, Any]) -> ScoreRule:
 def _rules_data(board: Board) -> dict[str, Any]:
     rate = board.rate
     data: dict[str, Any] = {"rate": rate and {"burst": rate.burst, "per_s": rate.per_s, "servers": rate.servers}}
+    attempts = board.attempts
+    if attempts:
+        shown = {"required": attempts.required, "expires_s": attempts.expires_s, "most": attempts.most}
+        data["attempts"] = shown | ({"period": attempts.period.value} if attempts.period else {})
     for rule in board.score_rules:
         shown: dict[str, Any] = {
             "value": float(rule.value) if isinstance(rule.value, Decimal) else rule.value,
@@ -160,7 +185,7 @@ def _rules_data(board: Board) -> dict[str, Any]:
         }
         if rule.name is RuleName.MIN_SUBMISSIONS_BEFORE_TOP:
             shown |= {"top": rule.top, "from_entries": rule.from_entries}
-        if rule.name in _SERVERS_ASKED:
+        if rule.name in _SERVERS_ASKED or rule.name is RuleName.MAX_SCORE_PER_S:
             shown["servers"] = rule.servers
-        data[rule.name.value] = shown
+        (data["attempts"] if rule.name is RuleName.MAX_SCORE_PER_S else data)[rule.name.value] = shown
     return data

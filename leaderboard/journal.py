@@ -9,6 +9,9 @@ then
                  its metadata (store/lua/entry.lua), bits: 1 where its metadata is the submission's and not what it was,
                  2 where it is hidden
     hold         player, review, created_ms, held (store/lua/review.lua), replay (28 bytes, or none)
+    attempt      player, created_ms, board, attempt, attempt as it is kept, how many were opened ("" where that is not
+                 counted): store/lua/attempt.lua
+    close_attempt  player, board, attempt: it was scored, has expired, or gave way
     decide       player, review, state (open, approved, rejected), decision (JSON: who, why)
     entry        board, period id, player, entry without its metadata, metadata, 1 where it is hidden: put there as it
                  is, not by a submission

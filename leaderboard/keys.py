@@ -12,6 +12,8 @@ Permanent, about boards
     ``lb:{0}:seasons:<board>``    hash: season number → ms at which it started; it ended when the next one started
     ``lb:{0}:kept:<board>``       zset: period id → when its keys expire (ms, inf for never), from the first entry on;
                                   what deletion and redefinition have to look at
+    ``lb:{0}:attempted:<board>``  hash: player → ``since_ms;how many`` attempts it has opened in the period that
+                                  began then (store/lua/attempt.lua); only where the board limits that
     ``lb:{0}:maintenance``        hash: reason, at. While it exists no submission is taken
 
 Permanent, about the installation
@@ -70,6 +72,8 @@ Short-lived, about players
     ``lb:{0}:rate:<player>``          string: the same of the limit on all boards together
     ``lb:{0}:pace:<board>:<player>``  string: when the hour's gain has run off, and when it last submitted (ms);
                                       only where a rule asks (store/lua/rules.lua), and as long as it does
+    ``lb:{0}:attempts:<board>:<player>``  hash: attempt that is open → when it was opened and expires, seed, epoch
+                                      (store/lua/attempt.lua); as long as the longest of them
     ``lb:{0}:replay:<player>``        string: the newest 32 idempotency keys, packed (store/lua/replay.lua); 48 hours
     ``lb:{0}:answer:<digest>``        string: the whole answer to a call with an Idempotency-Key; 48 hours
 """
@@ -158,6 +162,12 @@ class Keys:
 
     def held(self, player: str) -> str:
         return f"{self._home}held:{player}"
+
+    def attempts(self, board: str, player: str) -> str:
+        return f"{self._home}attempts:{board}:{player}"
+
+    def attempted(self, board: str) -> str:
+        return f"{self._home}attempted:{board}"
 
     def replay(self, player: str) -> str:
         return f"{self._home}replay:{player}"

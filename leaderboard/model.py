@@ -139,6 +139,8 @@ class RuleName(StrEnum):
     MAX_GAIN = "max_gain"
     MAX_GAIN_PER_HOUR = "max_gain_per_hour"
     MIN_INTERVAL_S = "min_interval_s"
+    #: Stands in the definition among the rules about attempts.
+    MAX_SCORE_PER_S = "max_score_per_s"
     MIN_SUBMISSIONS_BEFORE_TOP = "min_submissions_before_top"
 
 
@@ -163,6 +165,19 @@ class ScoreRule:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptRule:
+    """That plays are opened before they are scored. A bound on the score per second is a ScoreRule."""
+
+    #: Whether players must name the attempt that a score was played in.
+    required: bool = True
+    expires_s: int = 3600
+    #: How many a player may open in a period of this kind; None for any number.
+    most: int | None = None
+    #: None for the board's default period.
+    period: PeriodKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """One ranking and its rules."""
 
@@ -184,6 +199,7 @@ class Board:
     #: Whether players must sign what they submit.
     signed: bool = False
     score_rules: tuple[ScoreRule, ...] = ()
+    attempts: AttemptRule | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     revision: int = 0
 

@@ -14,6 +14,9 @@ from leaderboard.scores import scale, unscale
 #: Rules whose value is a score, or a difference of two.
 _OF_SCORES = (RuleName.MIN_SCORE, RuleName.MAX_SCORE, RuleName.MAX_GAIN, RuleName.MAX_GAIN_PER_HOUR)
 
+#: So many more places than scores has a score per second.
+_RATE_PLACES = 3
+
 
 def pack_rules(board: Board) -> dict[Role, bytes]:
     """What is asked of the submissions of each role; empty for nothing. Admins are asked nothing."""
@@ -25,6 +28,8 @@ def check_values(board: Board) -> None:
     for rule in board.score_rules:
         if rule.name in _OF_SCORES:
             scale(rule.value, board.decimals, f"/rules/{rule.name}/value")
+        elif rule.name is RuleName.MAX_SCORE_PER_S:
+            scale(rule.value, board.decimals + _RATE_PLACES, f"/rules/attempts/{rule.name}/value")
 
 
 def layout_of(board: Board) -> str:
@@ -56,6 +61,8 @@ def shown_value(rule: str, value: int, decimals: int) -> int | float:
     """A rule's value, or what it saw, in the unit of the definition."""
     if rule in _OF_SCORES:
         return unscale(value, decimals)
+    if rule == RuleName.MAX_SCORE_PER_S:
+        return unscale(value, decimals + _RATE_PLACES)
     return value / 1000 if rule == RuleName.MIN_INTERVAL_S else value
 
 
@@ -67,6 +74,8 @@ def _pack(board: Board, role: Role) -> bytes:
         value: int = scale(rule.value, board.decimals) if rule.name in _OF_SCORES else int(rule.value)
         if rule.name is RuleName.MIN_INTERVAL_S:
             value = int(rule.value * 1000)
+        elif rule.name is RuleName.MAX_SCORE_PER_S:
+            value = scale(rule.value, board.decimals + _RATE_PLACES)
         packed = [rule.name.value, int(rule.then is Then.HOLD), value]
         if rule.name is RuleName.MIN_SUBMISSIONS_BEFORE_TOP:
             packed += [rule.top, rule.from_entries]

@@ -20,6 +20,7 @@ PROVIDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 #: Printable ASCII, as OpenID Connect has it, but it is a part of a path: `/`, `.` and `..` mean something else there.
 SUBJECT = re.compile(r"[!-,\-0-~][!-.0-~]{0,254}")
 REVIEW_ID = rf"[0-9a-f]{{16}}\.{PLAYER_ID.pattern}"
+ATTEMPT_ID = r"[A-Za-z0-9_-]{1,64}"
 RESERVED_PLAYERS = frozenset({"me", "current", "batch"})
 
 #: RFC 3339, with a zone.

@@ -183,6 +183,20 @@ def show_export(data: PlayerData) -> dict[str, Any]:
             }
             for kept in data.reviews
         ],
+        "attempts": [
+            {
+                "attempt": kept.id,
+                "board": kept.board,
+                "seed": kept.seed,
+                "opened_at": show_instant(kept.opened_ms),
+                "expires_at": show_instant(kept.expires_ms),
+            }
+            for kept in data.attempts
+        ],
+        "attempts_opened": [
+            {"board": kept.board, "since": show_instant(kept.since_ms), "opened": kept.opened}
+            for kept in data.attempts_opened
+        ],
         "acts": [_show_what(act) for act in data.acts],
     }
 

@@ -31,6 +31,9 @@ About players
     ``lb_reviews``        review → player, board, at_ms, rules (the names of those that are broken, a space before and
                           after each), state (``open``, ``approved``, ``rejected``), held (what was held, packed: see
                           store/lua/review.lua), decision (JSON or NULL: who, why), decided_ms (or NULL)
+    ``lb_attempts``       board, player, attempt that is open → opened_ms, expires_ms, seed, epoch (the revision its
+                          board was created with); also found by player
+    ``lb_attempted``      board, player → since_ms, attempts: how many it has opened since then; also found by player
     ``lb_keys``           key id → record (JSON)
 
 What happened, one by one
@@ -156,6 +159,25 @@ class Tables:
         )
         Index(f"{namespace}_reviews_state", self.reviews.c.state, self.reviews.c.at_ms)
         Index(f"{namespace}_reviews_player", self.reviews.c.player)
+        self.attempts = found_by_text(
+            "attempts",
+            _id("board"),
+            _id("player"),
+            _id("attempt"),
+            _required("opened_ms", BigInteger),
+            _required("expires_ms", BigInteger),
+            _required("seed", BigInteger),
+            _required("epoch", BigInteger),
+        )
+        Index(f"{namespace}_attempts_player", self.attempts.c.player)
+        self.attempted = found_by_text(
+            "attempted",
+            _id("board"),
+            _id("player"),
+            _required("since_ms", BigInteger),
+            _required("attempts", BigInteger),
+        )
+        Index(f"{namespace}_attempted_player", self.attempted.c.player)
         self.submissions = table(
             "submissions",
             Column("id", NUMBER, primary_key=True),
