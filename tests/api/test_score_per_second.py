@@ -35,7 +35,7 @@ def drain(app: Flask) -> Iterator[Drain]:
         (10, 0, 1000, 10, 11),
         (10, 0, 1099, 10, 11),
         (10, 0, 1100, 11, 12),
-        # As doubles, 0.29 × 100 is less than 29.
+        # As doubles, 100 times 0.29 is less than 29.
         (0.29, 0, 100_000, 29, 30),
         (0.1, 0, 30_000, 3, 4),
         (0.001, 0, 3_000_000, 3, 4),
@@ -87,7 +87,8 @@ def test_where_no_more_can_be_held_the_attempt_stays(api: Client, raw: redis.Red
     define(api, 1, "hold")
     alice = api.player("alice")
     for _ in range(32):
-        assert played(alice, 99, opened(alice)).get_json()["outcome"] == "held"
+        attempt = opened(api.server, player="alice")
+        assert api.submit("alice", 99, attempt=attempt)["outcome"] == "held"
     attempt = opened(alice)
     with unchanged(raw):
         refused(played(alice, 99, attempt), 422, "too_many_held")
