@@ -173,11 +173,14 @@ def _score_rule(name: RuleName, data: dict[str, Any]) -> ScoreRule:
 
 def _rules_data(board: Board) -> dict[str, Any]:
     rate = board.rate
-    data: dict[str, Any] = {"rate": rate and {"burst": rate.burst, "per_s": rate.per_s, "servers": rate.servers}}
+    data: dict[str, Any] = {
+        "rate": rate and {"burst": rate.burst, "per_s": rate.per_s, "servers": rate.servers},
+        "signed": board.signed,
+    }
     attempts = board.attempts
     if attempts:
-        shown = {"required": attempts.required, "expires_s": attempts.expires_s, "most": attempts.most}
-        data["attempts"] = shown | ({"period": attempts.period.value} if attempts.period else {})
+        of_attempts = {"required": attempts.required, "expires_s": attempts.expires_s, "most": attempts.most}
+        data["attempts"] = of_attempts | ({"period": attempts.period.value} if attempts.period else {})
     for rule in board.score_rules:
         shown: dict[str, Any] = {
             "value": float(rule.value) if isinstance(rule.value, Decimal) else rule.value,

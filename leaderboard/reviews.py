@@ -122,6 +122,8 @@ def _archived(lb: Installation, review: str) -> Review:
 
 
 def _rows(lb: Installation, query: Select[Any]) -> list[Review]:
+    if not lb.archive.exists():
+        return []
     with lb.archive.read() as connection:
         return [read_review(row) for row in connection.execute(query)]
 
@@ -222,8 +224,10 @@ def _places(
 
 def _reopen(lb: Installation, review: str, verdict: bytes, act: Act) -> Decided:
     table, player = lb.archive.tables.reviews, player_of(review)
-    with lb.archive.read() as connection:
-        row = connection.execute(select(table).where(table.c.review == review)).first()
+    row = None
+    if lb.archive.exists():
+        with lb.archive.read() as connection:
+            row = connection.execute(select(table).where(table.c.review == review)).first()
     if row is None:
         raise Problem("review_not_found")
     if row.state == ReviewState.APPROVED:

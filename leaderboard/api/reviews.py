@@ -25,7 +25,7 @@ blueprint = Blueprint("reviews", __name__, url_prefix="/v1/admin/reviews")
 
 DECIDE_ERRORS = (
     "review_not_found", "review_decided", "player_erased", "board_not_found", "board_redefined", "period_settled",
-    "score_out_of_range", "too_many_held", "outcome_unknown",
+    "score_out_of_range", "too_many_held", "archive_unavailable", "outcome_unknown",
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ class ReviewConverter(BaseConverter):
     scope=Scope.REVIEWS,
     query=schemas.ReviewsQuery,
     answers={200: answers.ReviewsAnswer},
-    errors=("malformed_cursor",),
+    errors=("malformed_cursor", "archive_unavailable"),
 )
 def list_reviews(request: Request) -> Response:
     """Reviews, oldest first.
@@ -66,7 +66,7 @@ def list_reviews(request: Request) -> Response:
     role=Role.ADMIN,
     scope=Scope.REVIEWS,
     answers={200: answers.ReviewAnswer},
-    errors=("review_not_found",),
+    errors=("review_not_found", "archive_unavailable"),
 )
 def get_review(request: Request, review: str) -> Response:
     """A review, with what its player submitted to the board lately, newest first."""

@@ -124,7 +124,7 @@ def test_what_is_private_of_a_profile_is_for_the_player_and_for_servers(board: C
 
 VALUES = {
     "board": "main", "player": "alice", "other": "bob", "key_id": "0123456789ab", "season": "s1", "provider": "steam",
-    "subject": "subject-of-alice",
+    "subject": "subject-of-alice", "review": "0123456789abcdef.alice",
 }  # fmt: skip
 
 PRIVATE = {"platform", "attributes", "identities", "submissions", "created_at", "device_hash"}

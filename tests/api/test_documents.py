@@ -16,12 +16,13 @@ OPERATIONS = {
     "sign_in", "create_session", "sign_out", "get_player", "put_player", "patch_player", "delete_player",
     "export_player", "list_player_entries", "list_friends", "put_friend", "delete_friend", "put_block",
     "delete_block", "link_friends", "put_identity", "delete_identity", "find_identity",
-    "list_boards", "get_board", "submit_score", "submit_batch", "open_attempt", "list_standings", "get_entry", "list_around",
-    "list_friends_standings", "lookup_entries", "get_distribution", "list_periods", "put_board",
+    "list_boards", "get_board", "submit_score", "submit_batch", "open_attempt", "list_standings", "get_entry",
+    "list_around", "list_friends_standings", "lookup_entries", "get_distribution", "list_periods", "put_board",
     "get_board_definition", "delete_board", "reset_board", "put_entry", "delete_entry", "list_keys", "create_key",
     "revoke_key", "get_maintenance", "put_maintenance", "delete_maintenance", "get_liveness", "get_readiness",
     "get_metrics", "list_audit", "list_revisions", "rotate_key",
     "list_bans", "put_ban", "get_ban", "delete_ban",
+    "list_reviews", "get_review", "decide_review", "decide_reviews",
 }  # fmt: skip
 
 

@@ -242,7 +242,7 @@ ACTS: dict[str, Callable[[Installation], Any]] = {
     "alice links another": lambda lb: link(lb, "alice", "2"),
     "alice parts with it": lambda lb: unlink_identity(lb, "alice", "steam"),
     "alice parts with it and bob links it": lambda lb: (unlink_identity(lb, "alice", "steam"), link(lb, "bob")),
-    "alice is erased": lambda lb: erase_player(lb, "alice"),
+    "alice is erased": lambda lb: erase_player(lb, "alice", None),
     "nothing": lambda lb: None,
 }
 
@@ -317,7 +317,7 @@ def test_a_call_that_is_cut_off_anywhere_is_finished_by_calling_again(
             case "unlink":
                 unlink_identity(lb, "alice", "steam")
             case "erase":
-                erase_player(lb, "alice")
+                erase_player(lb, "alice", None)
             case _:
                 link_identity(lb, "alice", Identity("steam", STEAM))
 

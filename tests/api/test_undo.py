@@ -42,8 +42,9 @@ def last_act(api: Client, archive: Callable[[], None]) -> Callable[[], Any]:
 
 
 def dump(raw: redis.Redis) -> dict[str, Kept]:
-    """Everything in the store, but for how far the archive is."""
-    return {key: kept for key, kept in every_key(raw).items() if key not in ("lb:{0}:journal", "lb:{0}:store")}
+    """Everything in the store, but for how far the archive is, and how often who has called."""
+    passing = ("lb:{0}:journal", "lb:{0}:store", "lb:{0}:calls:")
+    return {key: kept for key, kept in every_key(raw).items() if not key.startswith(passing)}
 
 
 def play(api: Client, clock: SetClock, **definition: Any) -> None:
