@@ -126,7 +126,13 @@ def make_everything(api: Client, clock: SetClock) -> None:
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     for i in range(12, 20):
         api.submit(f"p{i}", i, tiebreaks={"wins": i})
-    clock.pass_ms(2 * HOUR_MS)
+    api.define("plays", rules={"attempts": {"most": 20, "required": False}})
+    for player, times in (("p5", 18), ("p11", 1)):
+        attempts = [api.server.post("/v1/boards/plays/attempts", {"player": player}, expect=201) for _ in range(times)]
+        api.submit(player, 3, "plays", attempt=attempts[-1]["attempt"])
+    clock.pass_ms(HOUR_MS // 2)
+    api.server.post("/v1/boards/plays/attempts", {"player": "p6"}, expect=201)
+    clock.pass_ms(3 * HOUR_MS // 2)
     bans = [("p18", "ban", None), ("p19", "shadow", show_instant(clock.at_ms + 9 * HOUR_MS))]
     for player, kind, ends_at in bans:
         api.admin.put(f"/v1/admin/players/{player}/ban", {"kind": kind, "reason": "a; №\n", "ends_at": ends_at})
