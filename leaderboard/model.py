@@ -193,6 +193,8 @@ class Board:
     default_period: PeriodKind = PeriodKind.SEASON
     writes: Writers = Writers.PLAYERS
     reads: Readers = Readers.PUBLIC
+    #: Whether whoever reads its entries sees where their replays are.
+    show_replays: bool = False
     #: How old an achieved_at may be.
     late_s: int = 3600
     rate: RateRule | None = RateRule()
@@ -233,5 +235,6 @@ class Entry(NamedTuple):
     player: PlayerName
     score: int
     tiebreaks: tuple[int, ...]
+    #: As it is kept: see `leaderboard.attached`.
     metadata: bytes
     achieved_ms: int

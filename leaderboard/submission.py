@@ -58,7 +58,7 @@ class Submission:
     player: str
     score: int | Decimal
     tiebreaks: dict[str, int] = field(default_factory=dict)
-    #: JSON, or empty for none.
+    #: Or empty for none; what is attached to it (`leaderboard.attached`).
     metadata: bytes = b""
     #: None for now.
     achieved_ms: int | None = None

@@ -93,6 +93,7 @@ class EntryAnswer(Answer):
     score = _number()
     tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     metadata = fields.Dict(required=True, allow_none=True)
+    replay = fields.String(allow_none=True, metadata={"description": "Where the board says `show_replays`."})
     achieved_at = _instant()
 
 
@@ -101,6 +102,7 @@ class _SubmittedAnswer(Answer):
     score = _number()
     tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     metadata = fields.Dict(required=True, allow_none=True)
+    replay = fields.String(required=True, allow_none=True)
     achieved_at = _instant()
 
 
@@ -414,6 +416,7 @@ class ReviewAnswer(Answer):
     score = _number()
     tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     metadata = fields.Raw(required=True, allow_none=True)
+    replay = fields.String(required=True, allow_none=True)
     achieved_at = _instant()
     period_ids = fields.List(fields.String(), required=True)
     rules = fields.List(fields.Nested(BrokenAnswer), required=True)

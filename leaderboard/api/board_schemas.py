@@ -216,6 +216,9 @@ class BoardSchema(Schema):
     rewards = fields.Raw(metadata={"description": "Not supported yet."})
     writes = fields.Enum(Writers, by_value=True)
     reads = fields.Enum(Readers, by_value=True)
+    show_replays = Flag(
+        metadata={"description": "Whether entries show the `replay` of their submission; false by default."}
+    )
     late_s = Integer(
         validate=validate.Range(min=0),
         metadata={"description": "How old an achieved_at may be; at most the smallest settle_delay_s."},

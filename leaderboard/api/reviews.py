@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response
 from werkzeug.routing import BaseConverter
 
@@ -13,7 +12,7 @@ from leaderboard.api import answers, schemas
 from leaderboard.api.fields import REVIEW_ID, show_instant
 from leaderboard.api.operation import Request, answer, operation
 from leaderboard.api.problems import problem_document
-from leaderboard.api.shapes import show_kept, show_result
+from leaderboard.api.shapes import show_attached, show_kept, show_result
 from leaderboard.callers import Role, Scope
 from leaderboard.cursors import read_time_cursor, write_time_cursor
 from leaderboard.errors import Problem
@@ -131,7 +130,7 @@ def _show_review(review: Review) -> dict[str, Any]:
             tiebreak.name: value * tiebreak.order.sign
             for tiebreak, value in zip(layout.tiebreaks, held.tiebreaks, strict=True)
         },
-        "metadata": orjson.loads(held.metadata) if held.metadata else None,
+        **show_attached(held.metadata),
         "achieved_at": show_instant(held.achieved_ms),
         "period_ids": held.period_ids,
         "rules": [

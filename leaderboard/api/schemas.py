@@ -20,6 +20,7 @@ from leaderboard.api.fields import (
     PlayerId,
     QueryInteger,
     QueryScore,
+    Replay,
     Score,
 )
 from leaderboard.bans import BanKind
@@ -61,6 +62,7 @@ class SubmissionSchema(Schema):
     tiebreaks = fields.Dict(keys=fields.String(), values=Integer(), load_default=dict)
     metadata = Metadata(metadata={"description": "Any JSON object of at most 1 KB."})
     achieved_at = Instant(metadata={"description": "For servers: when it was achieved. Now by default."})
+    replay = Replay()
     attempt = fields.String(
         validate=Pattern(ATTEMPT_ID, "not the id of an attempt"),
         metadata={"description": "The attempt it was played in; the submission spends it. A board may demand one."},
@@ -172,6 +174,7 @@ class CorrectionSchema(Schema):
     score = Score(required=True)
     tiebreaks = fields.Dict(keys=fields.String(), values=Integer(), load_default=dict)
     metadata = Metadata(allow_none=True)
+    replay = Replay(allow_none=True)
     achieved_at = Instant()
     reason = fields.String(required=True, validate=validate.Length(1, 500))
     submissions = Integer(

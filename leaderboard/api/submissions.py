@@ -20,6 +20,7 @@ from leaderboard.api.operation import (
 )
 from leaderboard.api.problems import problem_document
 from leaderboard.api.shapes import show_result
+from leaderboard.attached import attach
 from leaderboard.callers import Role
 from leaderboard.errors import FieldError, Problem, invalid
 from leaderboard.idempotency import KEPT_KEYS, idempotent_call
@@ -136,7 +137,7 @@ def _submission(board: str, player: str, data: dict[str, Any], repeatable: Any) 
         player,
         data["score"],
         data["tiebreaks"],
-        data.get("metadata", b""),
+        attach(data.get("metadata", b""), data.get("replay")),
         data.get("achieved_at"),
         data["expect"],
         repeatable,

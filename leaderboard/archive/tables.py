@@ -19,8 +19,8 @@ About boards
     ``lb_standings``      board, period id → expires_ms (or NULL: never) of its entries
     ``lb_entries``        board, period id, player → order_key (score, tiebreaks, achieved_at, 7 bytes each, and player
                           id: sorted by it, best first, see store/lua/order.lua), submissions, newest_ms (or NULL where
-                          it is achieved_at), metadata (JSON, may be empty), hidden (1 where it is in no order, as
-                          its player is banned, else 0); also found by player
+                          it is achieved_at), metadata (leaderboard/attached.py, may be empty), hidden
+                          (1 where it is in no order, as its player is banned, else 0); also found by player
 
 About players
     ``lb_players``        player → created_ms, display_name, avatar_url, country, platform, attributes (JSON), device
@@ -39,7 +39,7 @@ About players
 What happened, one by one
     ``lb_submissions``    id (grows as the journal does) → at_ms, board, player, kind (``submission``, ``correction``,
                           ``held``), score (scaled, as submitted) and its decimals, tiebreaks (JSON), achieved_ms,
-                          metadata (JSON, may be empty), changed (bits), replay (28 bytes of
+                          metadata (leaderboard/attached.py, may be empty), changed (bits), replay (28 bytes of
                           store/lua/replay.lua, or empty); also found by player
     ``lb_audit``          id (grows as the journal does) → at_ms, actor (key id, ``setting-admin``, ``cli``, …), name of
                           its key, role, operation, board, period_id, player, key_id, reason, request_id, state_before,
