@@ -126,7 +126,7 @@ def make_everything(api: Client, clock: SetClock) -> None:
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     for i in range(12, 20):
         api.submit(f"p{i}", i, tiebreaks={"wins": i})
-    api.define("plays", rules={"attempts": {"most": 20, "required": False}})
+    api.define("plays", rules={"attempts": {"most": 20, "expires_s": 604_800}})
     for player, times in (("p5", 18), ("p11", 1)):
         attempts = [api.server.post("/v1/boards/plays/attempts", {"player": player}, expect=201) for _ in range(times)]
         api.submit(player, 3, "plays", attempt=attempts[-1]["attempt"])
