@@ -219,7 +219,7 @@ def delete_board(lb: Installation, board_id: str, act: Act, *, expected_revision
         keys = [key for period_id in kept for key in lb.keys.standings(board_id, period_id)]
         reply = lb.store.change(
             "delete_board",
-            [*_board_keys(lb.keys, board_id), *keys],
+            [*_board_keys(lb.keys, board_id), lb.keys.attempted(board_id), *keys],
             [board_id, revision, revision + 1, len(kept), lb.clock.now_ms()],
             act.on(board=board_id, before=_described(before)),
         )

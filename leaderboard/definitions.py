@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from leaderboard.model import (
+    AttemptRule,
     Board,
     BoardState,
     Order,
@@ -48,6 +49,7 @@ def to_definition(board: Board) -> dict[str, Any]:
         "segments": [],
         "writes": board.writes.value,
         "reads": board.reads.value,
+        "show_replays": board.show_replays,
         "late_s": board.late_s,
         "rules": _rules_data(board),
         "metadata": board.metadata,
@@ -74,10 +76,12 @@ def from_definition(board_id: str, data: dict[str, Any]) -> Board:
         default_period=PeriodKind(data.get("default_period", kinds[0])),
         writes=Writers(data.get("writes", default.writes)),
         reads=Readers(data.get("reads", default.reads)),
+        show_replays=data.get("show_replays", default.show_replays),
         late_s=data.get("late_s", min(default.late_s, longest_late_s(periods))),
         rate=_rate(rules["rate"]) if "rate" in rules else default.rate,
         signed=rules.get("signed", default.signed),
-        score_rules=tuple(_score_rule(name, rules[name]) for name in _SUBMISSION_RULES if rules.get(name)),
+        score_rules=_score_rules(rules),
+        attempts=_attempts(rules.get("attempts")),
         outliers=_outliers(rules["outliers"]) if rules.get("outliers") else None,
         metadata=data.get("metadata", {}),
         revision=data.get("revision", 0),
@@ -152,6 +156,25 @@ def _outliers(data: dict[str, Any]) -> OutlierRule:
     )
 
 
+def _attempts(data: dict[str, Any] | None) -> AttemptRule | None:
+    if data is None:
+        return None
+    default = AttemptRule()
+    period = data.get("period")
+    return AttemptRule(
+        data.get("required", default.required),
+        data.get("expires_s", default.expires_s),
+        data.get("most"),
+        PeriodKind(period) if period else None,
+    )
+
+
+def _score_rules(rules: dict[str, Any]) -> tuple[ScoreRule, ...]:
+    of_attempts = rules.get("attempts") or {}
+    found = {name: (of_attempts if name is RuleName.MAX_SCORE_PER_S else rules).get(name) for name in _SUBMISSION_RULES}
+    return tuple(_score_rule(name, data) for name, data in found.items() if data)
+
+
 def _score_rule(name: RuleName, data: dict[str, Any]) -> ScoreRule:
     value = data["value"]
     top = data.get("top", 0)
@@ -172,6 +195,10 @@ def _rules_data(board: Board) -> dict[str, Any]:
         "rate": rate and {"burst": rate.burst, "per_s": rate.per_s, "servers": rate.servers},
         "signed": board.signed,
     }
+    attempts = board.attempts
+    if attempts:
+        of_attempts = {"required": attempts.required, "expires_s": attempts.expires_s, "most": attempts.most}
+        data["attempts"] = of_attempts | ({"period": attempts.period.value} if attempts.period else {})
     for rule in board.score_rules:
         shown: dict[str, Any] = {
             "value": int(rule.value) if rule.value == int(rule.value) else float(rule.value),
@@ -180,7 +207,7 @@ def _rules_data(board: Board) -> dict[str, Any]:
         }
         if rule.name is RuleName.MIN_SUBMISSIONS_BEFORE_TOP:
             shown |= {"top": rule.top, "from_entries": rule.from_entries}
-        data[rule.name.value] = shown
+        (data["attempts"] if rule.name is RuleName.MAX_SCORE_PER_S else data)[rule.name.value] = shown
     if board.outliers:
         data[RuleName.OUTLIERS.value] = {
             "threshold": board.outliers.threshold,

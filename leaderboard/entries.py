@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from leaderboard.attached import detach
 from leaderboard.model import Board, Entry, PlayerName
 from leaderboard.scores import unscale
 
@@ -78,7 +79,7 @@ def describe_entry(board: Board, packed: bytes) -> dict[str, Any]:
     """An entry in plain data, from the value of the entries hash, with the members that would submit it."""
     place, submissions, newest_ms = unpack_head(packed, len(board.tiebreaks))
     achieved_ms = _number(place, len(place) - _WIDTH)
-    metadata = _metadata(packed, len(board.tiebreaks) * _WIDTH)
+    metadata, replay_ref = detach(_metadata(packed, len(board.tiebreaks) * _WIDTH))
     return {
         "score": unscale(score_of(packed) * board.order.sign, board.decimals),
         "tiebreaks": {
@@ -86,6 +87,7 @@ def describe_entry(board: Board, packed: bytes) -> dict[str, Any]:
             for i, tiebreak in enumerate(board.tiebreaks)
         },
         "metadata": orjson.loads(metadata) if metadata else None,
+        "replay": replay_ref,
         "achieved_ms": achieved_ms,
         "submissions": submissions,
         "newest_ms": achieved_ms if newest_ms is None else newest_ms,

@@ -115,6 +115,9 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     # 409: right in form, but not as things stand
     "board_frozen": (409, "The board is frozen: it takes no submissions now."),
     "board_archived": (409, "The board is archived: it takes no submissions any more."),
+    "no_attempts": (409, "The board has no attempts to open."),
+    "attempts_used_up": (409, "The player has opened as many attempts as the board allows in this period."),
+    "attempt_invalid": (409, "The player has no such attempt open on this board."),
     "board_not_archived": (409, "Only an archived board can be deleted."),
     "board_has_entries": (409, "This cannot change while the board has entries."),
     "period_over": (409, "The period the caller expected is not the current one."),
@@ -138,6 +141,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     # 422: well-formed but wrong
     "invalid": (422, "A field or parameter is not right."),
     "not_supported": (422, "This feature is not part of this version."),
+    "attempt_required": (422, "The board takes only scores that name the attempt they were played in."),
     "rule_broken": (422, "One of the board's rules refuses this score."),
     "too_many_held": (422, "So many of the player's submissions are held for review that no more can be."),
     "score_out_of_range": (422, "The score, or the sum it would make, is beyond the limit of 10^15 - 1."),

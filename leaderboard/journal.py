@@ -13,6 +13,9 @@ then
     decide       player, review, state (approved, rejected), decision (JSON: who, why), what an approval changed (see
                  leaderboard/held.py; none of a rejection)
     reopen       player, review, held, count (false: as it was), decision: an approval is taken back where there is one
+    attempt      player, created_ms, board, attempt, attempt as it is kept, how many were opened ("" where that is not
+                 counted): store/lua/attempt.lua
+    close_attempt  player, board, attempt: it was scored, has expired, or gave way
     entry        board, period id, player, entry without its metadata, metadata, 1 where it is hidden: put there as it
                  is, not by a submission
     standings    board, period id, expires_ms or false: it has its first entry

@@ -12,6 +12,8 @@ Permanent, about boards
     ``lb:{0}:seasons:<board>``    hash: season number → ms at which it started; it ended when the next one started
     ``lb:{0}:kept:<board>``       zset: period id → when its keys expire (ms, inf for never), from the first entry on;
                                   what deletion and redefinition have to look at
+    ``lb:{0}:attempted:<board>``  hash: player → ``since_ms;how many`` attempts it has opened in the period that
+                                  began then (store/lua/attempt.lua); only where the board limits that
     ``lb:{0}:maintenance``        hash: reason, at. While it exists no submission is taken
 
 Permanent, about the installation
@@ -73,6 +75,8 @@ Short-lived, about players
                                       only where a rule asks (store/lua/rules.lua), and as long as it does
     ``lb:{0}:reopened:<player>``      string: something random that changes whenever one of its submissions is held
                                       again, so that no decision is taken back by what was read before; a day
+    ``lb:{0}:attempts:<board>:<player>``  hash: attempt that is open → when it was opened and expires, seed, epoch
+                                      (store/lua/attempt.lua); as long as the longest of them
     ``lb:{0}:replay:<player>``        string: the newest 32 idempotency keys, packed (store/lua/replay.lua); 48 hours
     ``lb:{0}:answer:<digest>``        string: the whole answer to a call with an Idempotency-Key; 48 hours
 """
@@ -164,6 +168,12 @@ class Keys:
 
     def reopened(self, player: str) -> str:
         return f"{self._home}reopened:{player}"
+
+    def attempts(self, board: str, player: str) -> str:
+        return f"{self._home}attempts:{board}:{player}"
+
+    def attempted(self, board: str) -> str:
+        return f"{self._home}attempted:{board}"
 
     def replay(self, player: str) -> str:
         return f"{self._home}replay:{player}"

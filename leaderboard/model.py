@@ -139,6 +139,8 @@ class RuleName(StrEnum):
     MAX_GAIN = "max_gain"
     MAX_GAIN_PER_HOUR = "max_gain_per_hour"
     MIN_INTERVAL_S = "min_interval_s"
+    #: Stands in the definition among the rules about attempts.
+    MAX_SCORE_PER_S = "max_score_per_s"
     MIN_SUBMISSIONS_BEFORE_TOP = "min_submissions_before_top"
     #: Of no submission, but of entries against all others: see OutlierRule.
     OUTLIERS = "outliers"
@@ -182,6 +184,19 @@ class OutlierRule:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptRule:
+    """That plays are opened before they are scored. A bound on the score per second is a ScoreRule."""
+
+    #: Whether players must name the attempt that a score was played in.
+    required: bool = True
+    expires_s: int = 3600
+    #: How many a player may open in a period of this kind; None for any number.
+    most: int | None = None
+    #: None for the board's default period.
+    period: PeriodKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """One ranking and its rules."""
 
@@ -197,6 +212,8 @@ class Board:
     default_period: PeriodKind = PeriodKind.SEASON
     writes: Writers = Writers.PLAYERS
     reads: Readers = Readers.PUBLIC
+    #: Whether whoever reads its entries sees where their replays are.
+    show_replays: bool = False
     #: How old an achieved_at may be.
     late_s: int = 3600
     rate: RateRule | None = RateRule()
@@ -204,6 +221,7 @@ class Board:
     signed: bool = False
     score_rules: tuple[ScoreRule, ...] = ()
     outliers: OutlierRule | None = None
+    attempts: AttemptRule | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     revision: int = 0
 
@@ -237,5 +255,6 @@ class Entry(NamedTuple):
     player: PlayerName
     score: int
     tiebreaks: tuple[int, ...]
+    #: As it is kept: see `leaderboard.attached`.
     metadata: bytes
     achieved_ms: int

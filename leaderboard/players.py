@@ -126,7 +126,13 @@ def erase_player(lb: Installation, player: str, act: Act | None) -> None:
 
 
 def _remove_from(lb: Installation, player: str, board_id: str) -> None:
-    lb.store.write("UNLINK", lb.keys.rate(board_id, player), lb.keys.pace(board_id, player))
+    keys = lb.keys
+    lb.store.write_many(
+        [
+            ("UNLINK", keys.rate(board_id, player), keys.pace(board_id, player), keys.attempts(board_id, player)),
+            ("HDEL", keys.attempted(board_id), player),
+        ]
+    )
     kept = kept_periods(lb, board_id)
     for first in range(0, len(kept), STANDINGS_AT_ONCE):
         remove = partial(_remove_at, lb, period_ids=kept[first : first + STANDINGS_AT_ONCE], player=player)

@@ -67,6 +67,26 @@ class KeptReview:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptAttempt:
+    """An attempt that is open."""
+
+    id: str
+    board: str
+    seed: int
+    opened_ms: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCount:
+    """How many attempts it has opened on a board since an instant."""
+
+    board: str
+    since_ms: int
+    opened: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlayerData:
     profile: Profile
     at_ms: int
@@ -78,6 +98,8 @@ class PlayerData:
     entries: list[KeptEntry]
     submissions: list[KeptSubmission]
     reviews: list[KeptReview]
+    attempts: list[KeptAttempt]
+    attempts_opened: list[KeptCount]
     #: What admins did to it, oldest first; by whom is not the player's.
     acts: list[KeptAct]
     #: None where there is none, and for the player itself.
@@ -106,6 +128,8 @@ def export_player(lb: Installation, player: str, *, with_ban: bool) -> PlayerDat
             list(_entries(lb, connection, player)),
             submissions_of(lb, connection, player),
             list(_reviews(lb, connection, player)),
+            list(_attempts(lb, connection, player)),
+            list(_attempts_opened(lb, connection, player)),
             list(_acts(lb, connection, player)),
             _ban(lb, connection, player) if with_ban else None,
         )
@@ -144,6 +168,19 @@ def _reviews(lb: Installation, connection: Connection, player: str) -> Iterator[
     reviews = lb.archive.tables.reviews
     for row in connection.execute(select(reviews).where(reviews.c.player == player).order_by(reviews.c.at_ms)):
         yield KeptReview(row.review, row.board, row.at_ms, row.state, row.rules.split(), read_held(row.held))
+
+
+def _attempts(lb: Installation, connection: Connection, player: str) -> Iterator[KeptAttempt]:
+    table, now = lb.archive.tables.attempts, lb.clock.now_ms()
+    query = select(table).where(table.c.player == player, table.c.expires_ms > now).order_by(table.c.opened_ms)
+    for row in connection.execute(query):
+        yield KeptAttempt(row.attempt, row.board, row.seed, row.opened_ms, row.expires_ms)
+
+
+def _attempts_opened(lb: Installation, connection: Connection, player: str) -> Iterator[KeptCount]:
+    table = lb.archive.tables.attempted
+    for row in connection.execute(select(table).where(table.c.player == player).order_by(table.c.board)):
+        yield KeptCount(row.board, row.since_ms, row.attempts)
 
 
 def submissions_of(

@@ -17,6 +17,8 @@ from leaderboard.scores import scale, unscale
 _OF_SCORES = (RuleName.MIN_SCORE, RuleName.MAX_SCORE, RuleName.MAX_GAIN, RuleName.MAX_GAIN_PER_HOUR)
 
 _PARTS: dict[str, int] = {RuleName.MIN_INTERVAL_S: 1000, RuleName.OUTLIERS: 100}
+#: So many more places than scores has a score per second.
+_RATE_PLACES = 3
 
 
 def pack_rules(board: Board) -> dict[Role, bytes]:
@@ -27,10 +29,14 @@ def pack_rules(board: Board) -> dict[Role, bytes]:
 def check_values(board: Board) -> None:
     """Raise a 422 Problem for a rule that no score, or every score, or nobody's score would break."""
     for rule in board.score_rules:
+        of_attempts = rule.name is RuleName.MAX_SCORE_PER_S
+        pointer = f"/rules/attempts/{rule.name}" if of_attempts else f"/rules/{rule.name}"
         if rule.name in _OF_SCORES:
-            scale(rule.value, board.decimals, f"/rules/{rule.name}/value")
+            scale(rule.value, board.decimals, f"{pointer}/value")
+        elif of_attempts:
+            scale(rule.value, board.decimals + _RATE_PLACES, f"{pointer}/value")
         if board.writes is Writers.SERVERS and not rule.servers:
-            raise invalid(f"/rules/{rule.name}/servers", "asks_nobody", "only servers write to this board: say true")
+            raise invalid(f"{pointer}/servers", "asks_nobody", "only servers write to this board: say true")
     values = {rule.name: rule.value for rule in board.score_rules}
     if values.get(RuleName.MIN_SCORE, 0) > values.get(RuleName.MAX_SCORE, values.get(RuleName.MIN_SCORE, 0)):
         raise invalid("/rules/min_score/value", "above_max_score", "no score is between min_score and max_score")
@@ -74,6 +80,8 @@ def shown_value(rule: str, value: int, decimals: int) -> int | float:
     """A rule's value, or what it saw, in the unit of the definition."""
     if rule in _OF_SCORES:
         return unscale(value, decimals)
+    if rule == RuleName.MAX_SCORE_PER_S:
+        return unscale(value, decimals + _RATE_PLACES)
     # An interval in milliseconds, and how far out in hundredths.
     return value / _PARTS[rule] if rule in _PARTS else value
 
@@ -86,6 +94,8 @@ def _pack(board: Board, role: Role) -> bytes:
         value: int = scale(rule.value, board.decimals) if rule.name in _OF_SCORES else int(rule.value)
         if rule.name is RuleName.MIN_INTERVAL_S:
             value = int(rule.value * 1000)
+        elif rule.name is RuleName.MAX_SCORE_PER_S:
+            value = scale(rule.value, board.decimals + _RATE_PLACES)
         packed = [rule.name.value, int(rule.then is Then.HOLD), value]
         if rule.name is RuleName.MIN_SUBMISSIONS_BEFORE_TOP:
             packed += [rule.top, rule.from_entries]

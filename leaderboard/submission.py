@@ -58,13 +58,15 @@ class Submission:
     player: str
     score: int | Decimal
     tiebreaks: dict[str, int] = field(default_factory=dict)
-    #: JSON, or empty for none.
+    #: Or empty for none; what is attached to it (`leaderboard.attached`).
     metadata: bytes = b""
     #: None for now.
     achieved_ms: int | None = None
     #: period kind → the period id the caller expects it to count in
     expect: dict[str, str] = field(default_factory=dict)
     repeatable: IdempotentCall | None = None
+    #: The attempt that it is the score of; empty for none.
+    attempt: str = ""
     #: The request it came in, where that was signed.
     signed: SignedRequest | None = None
 
@@ -157,6 +159,8 @@ def _prepare_for(lb: Installation, caller: Caller, submission: Submission, snaps
     board, now = snapshot.board, lb.clock.now_ms()
     if board.writes is Writers.SERVERS:
         caller.require(Role.SERVER)
+    if board.attempts and board.attempts.required and caller.role is Role.PLAYER and not submission.attempt:
+        raise Problem("attempt_required", errors=(FieldError("/attempt", "required", "open an attempt first"),))
     achieved = _achieved_at(board, caller, submission, now)
     counts_in = [(period, current_occurrence(snapshot, period, achieved)) for period in board.periods]
     _check_expectation(submission.expect, {occurrence.kind.value: occurrence.id for _, occurrence in counts_in})
@@ -210,13 +214,13 @@ def prepare_call(
     board, keys, player = snapshot.board, lb.keys, submission.player
     score = scale(submission.score, board.decimals) * board.order.sign
     tiebreaks = order_tiebreaks(board, submission.tiebreaks)
-    limits = _limits(lb, caller, board)
+    limits = limits_of(lb, caller, board)
     rules = b"" if approval else snapshot.rules.get(caller.role, b"")
     replay = submission.repeatable
     call_keys = [
         keys.player(player), keys.gate(board.id), keys.maintenance, keys.rate(board.id, player),
         keys.replay(player), keys.kept(board.id), keys.player_rate(player), keys.pace(board.id, player),
-        keys.held(player),
+        keys.held(player), keys.attempts(board.id, player),
     ]  # fmt: skip
     expiries: list[str | int] = []
     for period, occurrence in counts_in:
@@ -244,6 +248,7 @@ def prepare_call(
         score,
         *tiebreaks,
         *expiries,
+        submission.attempt,
         board.id,
     ]
     occurrences = [occurrence for _, occurrence in counts_in]
@@ -255,7 +260,7 @@ def new_review(player: str) -> str:
     return f"{secrets.token_hex(8)}.{player}"
 
 
-def _limits(lb: Installation, caller: Caller, board: Board) -> tuple[RateRule | None, RateRule | None]:
+def limits_of(lb: Installation, caller: Caller, board: Board) -> tuple[RateRule | None, RateRule | None]:
     """What limits this caller's submissions: on the board, and on all of them."""
     settings = lb.settings
     on_board = board.rate
@@ -331,7 +336,8 @@ def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
         case b"banned":
             return player_banned(int(reply[1]) if reply[1] else None)
     codes = {b"erased": "player_erased", b"reused": "idempotency_key_reused", b"maintenance": "maintenance",
-             b"too_many_held": "too_many_held", b"decided": "review_decided"}  # fmt: skip
+             b"too_many_held": "too_many_held", b"decided": "review_decided",
+             b"no_attempt": "attempt_invalid"}  # fmt: skip
     return Problem(codes[reply[0]], retry_after_s=30 if reply[0] == b"maintenance" else None)
 
 

@@ -28,7 +28,7 @@ from tests.fresh import begin_anew
 
 #: Keys that need no expiry, as leaderboard/keys.py lists them.
 PERMANENT = re.compile(
-    rb"lb:\{0\}:(boards|boards:index|gate:.*|seasons:.*|kept:.*|maintenance|store|journal|rebuild|keys|signing)"
+    rb"lb:\{0\}:(boards|boards:index|gate:.*|seasons:.*|kept:.*|attempted:.*|maintenance|store|journal|rebuild|keys|signing)"
     rb"|lb:\{0\}:(names|bans|bans:ends)"
     rb"|lb:\{0\}:(player|friends|blockers|held):.*"
     rb"|lb:(device|identity):.*"

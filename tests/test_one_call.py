@@ -82,6 +82,17 @@ def test_a_signed_submission_is_one_call(board: Client, raw: redis.Redis, clock:
     assert commands == ["FCALL"]
 
 
+def test_an_attempt_is_opened_in_one_call_and_spent_in_the_submissions_own(board: Client, raw: redis.Redis) -> None:
+    board.define("main", rules={"attempts": {"most": 9, "max_score_per_s": {"value": 1000, "then": "hold"}}})
+    alice = board.player("alice")
+    with received(raw) as commands:
+        opened = alice.post("/v1/boards/main/attempts", {}, expect=201)
+    assert commands == ["FCALL"]
+    with received(raw) as commands:
+        assert alice.post(SUBMISSIONS, {"score": 1, "attempt": opened["attempt"]}, key="k")["outcome"] == "applied"
+    assert commands == ["FCALL"]
+
+
 def test_a_submission_with_the_key_of_the_settings_is_one_call(board: Client, raw: redis.Redis) -> None:
     with received(raw) as commands:
         board.submit("alice", 30, key="k")

@@ -15,6 +15,7 @@ from leaderboard.model import DAY_MS
 from leaderboard.worker.drain import Drain
 from tests.client import Client
 from tests.conftest import SetClock
+from tests.oracle import show_instant
 
 #: Long and odd enough not to be anywhere by chance.
 ALICE = "alice-of-the-erased"
@@ -65,7 +66,8 @@ def archived(lb: Installation) -> Iterator[bytes]:
 
 def fill(api: Client) -> str:
     """Alice has something of everything; returns the id of her second player, whom a device signed in."""
-    api.define("main", periods=[{"kind": "season"}, {"kind": "weekly"}, {"kind": "alltime"}], ties="dense")
+    kinds = [{"kind": "season"}, {"kind": "weekly"}, {"kind": "alltime"}]
+    api.define("main", periods=kinds, ties="dense", rules={"attempts": {"required": False, "most": 5}})
     for player in (ALICE, "bob", "carol"):
         api.server.put(f"/v1/players/{player}", {"display_name": f"{player}, by name"}, expect=201)
     api.server.put(f"/v1/players/{ALICE}/identities/steam", {"subject": SUBJECT}, expect=201)
@@ -76,10 +78,11 @@ def fill(api: Client) -> str:
     carol.put(f"/v1/players/me/blocks/{ALICE}", expect=204)
     for player, score in (("bob", 10), (ALICE, 10), ("carol", 10), (ALICE, 8)):
         api.submit(player, score, metadata={"of": player}, key=f"{player}-{score}")
+    alice.post("/v1/boards/main/attempts", {}, expect=201)
     return str(api.post("/v1/sessions", {"device_id": DEVICE}, expect=201)["player"]["id"])
 
 
-def test_a_player_gets_everything_stored_about_it(api: Client, drain: Drain, clock: SetClock) -> None:
+def test_a_player_gets_everything_stored_about_it(api: Client, drain: Drain, clock: SetClock, raw: redis.Redis) -> None:
     fill(api)
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     archive(drain)
@@ -102,6 +105,17 @@ def test_a_player_gets_everything_stored_about_it(api: Client, drain: Drain, clo
         (10, {"of": ALICE}, "submission"),
         (8, {"of": ALICE}, "submission"),
     ]
+    ((attempt, kept),) = raw.hgetall(f"lb:{{0}}:attempts:main:{ALICE}").items()
+    assert data["attempts"] == [
+        {
+            "attempt": attempt.decode(),
+            "board": "main",
+            "seed": int(kept.split(b";")[2]),
+            "opened_at": show_instant(clock.now_ms()),
+            "expires_at": show_instant(clock.now_ms() + 3_600_000),
+        }
+    ]
+    assert [(each["board"], each["opened"]) for each in data["attempts_opened"]] == [("main", 1)]
     assert api.server.get(f"/v1/players/{ALICE}/export")["submissions"] == data["submissions"]
 
 

@@ -10,6 +10,7 @@ from werkzeug.routing import BaseConverter
 
 from leaderboard.api import (
     admin,
+    attempts,
     audit,
     bans,
     boards,
@@ -71,6 +72,7 @@ def register_api(app: Flask, settings: Settings) -> None:
         metrics,
         boards,
         submissions,
+        attempts,
         standings,
         players,
         identities,

@@ -15,6 +15,7 @@ from leaderboard.api.board_schemas import BoardSchema
 from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
 from leaderboard.api.shapes import show_board, show_found, show_revision
+from leaderboard.attached import attach
 from leaderboard.boards import Defined, Snapshot
 from leaderboard.callers import Role, Scope
 from leaderboard.corrections import Counted
@@ -177,9 +178,8 @@ def put_entry(request: Request, board: str, player: str) -> Response:
     The `before` of an act in the audit, sent with a `reason`, puts an entry back as it was.
     """
     player, body = request.player(player), request.body
-    submission = Submission(
-        board, player, body["score"], body["tiebreaks"], body.get("metadata") or b"", body.get("achieved_at")
-    )
+    attached = attach(body.get("metadata") or b"", body.get("replay"))
+    submission = Submission(board, player, body["score"], body["tiebreaks"], attached, body.get("achieved_at"))
     counted = Counted(body["submissions"], body["newest_at"]) if "submissions" in body else None
     act = request.act(body["reason"])
 

@@ -93,6 +93,7 @@ class EntryAnswer(Answer):
     score = _number()
     tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     metadata = fields.Dict(required=True, allow_none=True)
+    replay = fields.String(allow_none=True, metadata={"description": "Where the board says `show_replays`."})
     achieved_at = _instant()
 
 
@@ -101,6 +102,7 @@ class SubmittedAnswer(Answer):
     score = _number()
     tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     metadata = fields.Dict(required=True, allow_none=True)
+    replay = fields.String(required=True, allow_none=True)
     achieved_at = _instant()
 
 
@@ -149,6 +151,24 @@ class KeptReviewAnswer(SubmittedAnswer):
     rules = fields.List(fields.String(), required=True)
 
 
+class KeptAttemptAnswer(Answer):
+    """An attempt that is open."""
+
+    attempt = fields.String(required=True)
+    board = fields.String(required=True)
+    seed = fields.Integer(required=True)
+    opened_at = _instant()
+    expires_at = _instant()
+
+
+class AttemptsOpenedAnswer(Answer):
+    """How many attempts it has opened on a board since the period began in which they are counted."""
+
+    board = fields.String(required=True)
+    since = _instant()
+    opened = fields.Integer(required=True)
+
+
 class BanAnswer(Answer):
     player = fields.String(required=True)
     kind = fields.Enum(BanKind, by_value=True, required=True)
@@ -175,6 +195,8 @@ class ExportAnswer(Answer):
         fields.Nested(ActOnPlayerAnswer), required=True, metadata={"description": "What admins did to it."}
     )
     reviews = fields.List(fields.Nested(KeptReviewAnswer), required=True)
+    attempts = fields.List(fields.Nested(KeptAttemptAnswer), required=True)
+    attempts_opened = fields.List(fields.Nested(AttemptsOpenedAnswer), required=True)
 
 
 class FriendEntryAnswer(EntryAnswer):
@@ -274,6 +296,22 @@ class SubmissionAnswer(Answer):
     player = fields.String(required=True)
     outcome = fields.Enum(Outcome, by_value=True, required=True)
     standings = fields.List(fields.Nested(StandingAnswer), required=True)
+
+
+class AttemptAnswer(Answer):
+    attempt = fields.String(required=True, metadata={"example": "5f2c8e1a7b3d9046c1e2f3a4"})
+    board = fields.String(required=True)
+    player = fields.String(required=True)
+    seed = fields.Integer(
+        required=True, metadata={"description": "Chosen by the server at random, below 2^53.", "example": 1234567890123}
+    )
+    opened_at = _instant()
+    expires_at = _instant()
+    left = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "How many more may be opened in this period; null for any number."},
+    )
 
 
 class BatchItemAnswer(Answer):

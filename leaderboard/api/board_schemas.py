@@ -20,6 +20,7 @@ from leaderboard.model import (
     PeriodKind,
     Policy,
     Readers,
+    RuleName,
     Then,
     Ties,
     Weekday,
@@ -32,6 +33,9 @@ NOT_YET_KINDS = ("cron",)
 
 #: The longest that a player may have to wait between two submissions.
 INTERVAL_MOST_S = 86_400
+
+#: The longest that an attempt may be open: a week.
+ATTEMPT_EXPIRES_MOST_S = 604_800
 
 _CALENDAR = ("daily", "weekly", "monthly")
 _MEMBERS_BY_KIND = {
@@ -150,6 +154,28 @@ class OutlierRuleSchema(Schema):
     )
 
 
+class AttemptsSchema(Schema):
+    required = Flag(metadata={"description": "Whether players must name an attempt; true by default."})
+    expires_s = Integer(
+        validate=validate.Range(1, ATTEMPT_EXPIRES_MOST_S),
+        metadata={"description": "How long an attempt may be scored, in seconds; 3600 by default."},
+    )
+    most = Integer(
+        allow_none=True,
+        validate=validate.Range(1, 1_000_000),
+        metadata={"description": "How many a player may open in a period; null for any number."},
+    )
+    period = fields.Enum(
+        PeriodKind,
+        by_value=True,
+        metadata={"description": "Which period that is: one of the board's, `default_period` by default."},
+    )
+    max_score_per_s = _score_rule(
+        "MaxScorePerSecondRule: How much may be scored per second since the attempt was opened. For order desc.",
+        Number(required=True, validate=validate.Range(0, SCORE_LIMIT, min_inclusive=False)),
+    )
+
+
 class RulesSchema(Schema):
     rate = fields.Nested(
         RateSchema,
@@ -187,6 +213,11 @@ class RulesSchema(Schema):
             "reviewed; null for none."
         },
     )
+    attempts = fields.Nested(
+        AttemptsSchema,
+        allow_none=True,
+        metadata={"description": "That plays are opened before they are scored; null for none."},
+    )
     signed = Flag(
         metadata={
             "description": "Whether players must sign what they submit (Leaderboard-Signature); false by default. "
@@ -211,6 +242,9 @@ class BoardSchema(Schema):
     rewards = fields.Raw(metadata={"description": "Not supported yet."})
     writes = fields.Enum(Writers, by_value=True)
     reads = fields.Enum(Readers, by_value=True)
+    show_replays = Flag(
+        metadata={"description": "Whether entries show the `replay` of their submission; false by default."}
+    )
     late_s = Integer(
         validate=validate.Range(min=0),
         metadata={"description": "How old an achieved_at may be; at most the smallest settle_delay_s."},
@@ -253,6 +287,10 @@ class BoardSchema(Schema):
         check_values(board)
         if board.period(board.default_period) is None:
             raise ValidationError({"default_period": "not one of the board's periods"})
+        if board.attempts and board.attempts.period and board.period(board.attempts.period) is None:
+            raise ValidationError({"rules": {"attempts": {"period": "not one of the board's periods"}}})
+        if board.order is Order.ASC and any(rule.name is RuleName.MAX_SCORE_PER_S for rule in board.score_rules):
+            raise ValidationError({"rules": {"attempts": {"max_score_per_s": "needs order desc"}}})
         if board.late_s > longest_late_s(board.periods):
             raise ValidationError({"late_s": "longer than the smallest settle_delay_s of the periods"})
         return board

@@ -12,6 +12,7 @@ from marshmallow import ValidationError, fields, validate
 
 from leaderboard import periods
 from leaderboard.api.json_body import dump_json
+from leaderboard.attached import REPLAY_MOST, check_replay_ref
 from leaderboard.names import FAULTS, NameFaultError, to_display_name
 
 BOARD_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -20,6 +21,7 @@ PROVIDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 #: Printable ASCII, as OpenID Connect has it, but it is a part of a path: `/`, `.` and `..` mean something else there.
 SUBJECT = re.compile(r"[!-,\-0-~][!-.0-~]{0,254}")
 REVIEW_ID = rf"[0-9a-f]{{16}}\.{PLAYER_ID.pattern}"
+ATTEMPT_ID = r"[A-Za-z0-9_-]{1,64}"
 RESERVED_PLAYERS = frozenset({"me", "current", "batch"})
 
 #: RFC 3339, with a zone.
@@ -136,6 +138,22 @@ class Metadata(fields.Field[bytes]):
         if len(packed) > METADATA_LIMIT:
             raise ValidationError(f"longer than {METADATA_LIMIT} bytes")
         return packed
+
+
+class Replay(fields.String):
+    """Where a replay is, or what it is called: see `leaderboard.attached`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        description = (
+            f"Where its replay is, or what it is called: a URL or any id, of 1 to {REPLAY_MOST} bytes. It is never "
+            "fetched. Admins see it with reviews, and everybody on entries where the board says `show_replays`."
+        )
+        super().__init__(validate=_check_replay, metadata={"description": description}, **kwargs)
+
+
+def _check_replay(value: str) -> None:
+    if (fault := check_replay_ref(value)) is not None:
+        raise ValidationError(fault)
 
 
 class DisplayName(fields.String):

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from leaderboard.api.fields import (
+    ATTEMPT_ID,
     REVIEW_ID,
     SUBJECT,
     BoardId,
@@ -19,6 +20,7 @@ from leaderboard.api.fields import (
     PlayerId,
     QueryInteger,
     QueryScore,
+    Replay,
     Score,
 )
 from leaderboard.bans import BanKind
@@ -61,6 +63,11 @@ class SubmissionSchema(Schema):
     tiebreaks = fields.Dict(keys=fields.String(), values=Integer(), load_default=dict)
     metadata = Metadata(metadata={"description": "Any JSON object of at most 1 KB."})
     achieved_at = Instant(metadata={"description": "For servers: when it was achieved. Now by default."})
+    replay = Replay()
+    attempt = fields.String(
+        validate=Pattern(ATTEMPT_ID, "not the id of an attempt"),
+        metadata={"description": "The attempt it was played in; the submission spends it. A board may demand one."},
+    )
     expect = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
@@ -70,6 +77,10 @@ class SubmissionSchema(Schema):
             "example": {"weekly": "2026-W47"},
         },
     )
+
+
+class AttemptSchema(Schema):
+    player = PlayerId(metadata={"description": "Required of servers; players open their own."})
 
 
 class BatchItemSchema(SubmissionSchema):
@@ -164,6 +175,7 @@ class CorrectionSchema(Schema):
     score = Score(required=True)
     tiebreaks = fields.Dict(keys=fields.String(), values=Integer(), load_default=dict)
     metadata = Metadata(allow_none=True)
+    replay = Replay(allow_none=True)
     achieved_at = Instant()
     reason = fields.String(required=True, validate=validate.Length(1, 500))
     submissions = Integer(

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from leaderboard.api.fields import show_instant
+from leaderboard.attached import detach
 from leaderboard.audit import KeptAct
 from leaderboard.bans import Ban
 from leaderboard.boards import Snapshot
@@ -37,14 +38,24 @@ def show_name(name: PlayerName) -> dict[str, Any]:
 
 
 def show_entry(board: Board, entry: Entry) -> dict[str, Any]:
-    return {
+    attached = detach(entry.metadata)
+    shown: dict[str, Any] = {
         "rank": entry.rank,
         "player": show_name(entry.player),
         "score": unscale(entry.score, board.decimals),
         "tiebreaks": {tiebreak.name: value for tiebreak, value in zip(board.tiebreaks, entry.tiebreaks, strict=True)},
-        "metadata": orjson.loads(entry.metadata) if entry.metadata else None,
+        "metadata": orjson.loads(attached.metadata) if attached.metadata else None,
         "achieved_at": show_instant(entry.achieved_ms),
     }
+    if board.show_replays:
+        shown["replay"] = attached.replay_ref
+    return shown
+
+
+def show_attached(kept: bytes) -> dict[str, Any]:
+    """What came with a submission, for those who see all of it."""
+    metadata, replay_ref = detach(kept)
+    return {"metadata": orjson.loads(metadata) if metadata else None, "replay": replay_ref}
 
 
 def show_place(board: Board, occurrence: Occurrence) -> dict[str, Any]:
@@ -172,6 +183,7 @@ def show_export(data: PlayerData) -> dict[str, Any]:
         "entries": [
             {"board": kept.board.id, "period_id": kept.period_id, "submissions": kept.submissions}
             | {name: value for name, value in show_entry(kept.board, kept.entry).items() if name not in _NOT_EXPORTED}
+            | show_attached(kept.entry.metadata)
             for kept in data.entries
         ],
         "submissions": [show_kept(kept) for kept in data.submissions],
@@ -186,6 +198,20 @@ def show_export(data: PlayerData) -> dict[str, Any]:
             }
             for kept in data.reviews
         ],
+        "attempts": [
+            {
+                "attempt": kept.id,
+                "board": kept.board,
+                "seed": kept.seed,
+                "opened_at": show_instant(kept.opened_ms),
+                "expires_at": show_instant(kept.expires_ms),
+            }
+            for kept in data.attempts
+        ],
+        "attempts_opened": [
+            {"board": kept.board, "since": show_instant(kept.since_ms), "opened": kept.opened}
+            for kept in data.attempts_opened
+        ],
         "acts": [_show_what(act) for act in data.acts],
     }
 
@@ -199,7 +225,7 @@ def show_kept(kept: KeptSubmission) -> dict[str, Any]:
         "score": unscale(kept.score, kept.decimals),
         "tiebreaks": kept.tiebreaks,
         "achieved_at": show_instant(kept.achieved_ms),
-        "metadata": orjson.loads(kept.metadata) if kept.metadata else None,
+        **show_attached(kept.metadata),
     }
 
 
@@ -209,7 +235,7 @@ def show_held(held: Held) -> dict[str, Any]:
     return {
         "score": unscale(held.score * layout.order.sign, layout.decimals),
         "tiebreaks": layout.named(held.tiebreaks),
-        "metadata": orjson.loads(held.metadata) if held.metadata else None,
+        **show_attached(held.metadata),
         "achieved_at": show_instant(held.achieved_ms),
     }
 

@@ -20,6 +20,7 @@ from leaderboard.api.operation import (
 )
 from leaderboard.api.problems import problem_document
 from leaderboard.api.shapes import show_result
+from leaderboard.attached import attach
 from leaderboard.callers import Role
 from leaderboard.errors import FieldError, Problem, invalid
 from leaderboard.idempotency import KEPT_KEYS, idempotent_call
@@ -32,7 +33,8 @@ _ITEM = schemas.BatchItemSchema()
 SUBMIT_ERRORS = (
     "board_not_found", "forbidden", "board_frozen", "board_archived", "period_over", "player_erased",
     "score_out_of_range", "rule_broken", "too_many_held", "idempotency_key_reused", "rate_limited", "outcome_unknown",
-    "maintenance", "signature_required", "signature_invalid", "signature_expired",
+    "maintenance", "attempt_required", "attempt_invalid", "signature_required", "signature_invalid",
+    "signature_expired",
 )  # fmt: skip
 
 
@@ -57,7 +59,7 @@ def submit_score(request: Request, board: str) -> Response:
     """
     body, ranks = request.body, request.query["ranks"]
     with request.session_first():
-        player = _submitter(request, body.get("player"))
+        player = acting_player(request, body.get("player"))
         repeatable = request.idempotent(f"submit:{board}:{player}")
     submission = replace(_submission(board, player, body, repeatable), signed=request.signed())
     result = submissions.submit(request.lb, request.caller, submission, ranks=ranks)
@@ -116,14 +118,15 @@ def _check_rememberable(valid: dict[int, Submission]) -> None:
             raise invalid(f"/submissions/{i}", "too_many_of_one_player", detail)
 
 
-def _submitter(request: Request, named: str | None) -> str:
+def acting_player(request: Request, named: str | None) -> str:
+    """Whom a call of a player for itself, or of a server for anybody, is about. Raises 422, forbidden."""
     own = request.caller.player
     if own is None:
         if named is None:
             raise invalid("/player", "required", "a server names the player")
         return named
     if named not in (None, own):
-        detail = "players submit for themselves"
+        detail = "players act for themselves"
         raise Problem("forbidden", detail, errors=(FieldError("/player", "not_yours", detail),))
     return own
 
@@ -134,10 +137,11 @@ def _submission(board: str, player: str, data: dict[str, Any], repeatable: Any) 
         player,
         data["score"],
         data["tiebreaks"],
-        data.get("metadata", b""),
+        attach(data.get("metadata", b""), data.get("replay")),
         data.get("achieved_at"),
         data["expect"],
         repeatable,
+        data.get("attempt", ""),
     )
 
 

@@ -1,4 +1,5 @@
-"""What the archive keeps for a time only: single submissions, sessions that ended, the marks of erased players."""
+"""What the archive keeps for a time only: single submissions, sessions that ended, attempts that
+expired, the marks of erased players."""
 
 from __future__ import annotations
 
@@ -39,6 +40,7 @@ class Housekeeping:
             if past:
                 old = (submissions.c.id <= past[-1], submissions.c.at_ms < cutoff_ms)
                 connection.execute(delete(submissions).where(*old))
+            connection.execute(delete(tables.attempts).where(tables.attempts.c.expires_ms <= now))
             connection.execute(delete(tables.sessions).where(tables.sessions.c.expires_ms <= now))
             connection.execute(
                 delete(tables.players).where(

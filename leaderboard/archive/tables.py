@@ -19,8 +19,8 @@ About boards
     ``lb_standings``      board, period id → expires_ms (or NULL: never) of its entries
     ``lb_entries``        board, period id, player → order_key (score, tiebreaks, achieved_at, 7 bytes each, and player
                           id: sorted by it, best first, see store/lua/order.lua), submissions, newest_ms (or NULL where
-                          it is achieved_at), metadata (JSON, may be empty), hidden (1 where it is in no order, as
-                          its player is banned, else 0); also found by player
+                          it is achieved_at), metadata (leaderboard/attached.py, may be empty), hidden
+                          (1 where it is in no order, as its player is banned, else 0); also found by player
 
 About players
     ``lb_players``        player → created_ms, display_name, avatar_url, country, platform, attributes (JSON), device
@@ -32,13 +32,17 @@ About players
                           after each), state (``open``, ``approved``, ``rejected``), held (what was held, packed: see
                           store/lua/review.lua), decision (JSON or NULL: who, why), decided_ms (or NULL), changed
                           (what an approval changed, packed: see leaderboard/held.py; or NULL)
+    ``lb_attempts``       board, player, attempt that is open → opened_ms, expires_ms, seed, epoch (the revision its
+                          board was created with); also found by player
+    ``lb_attempted``      board, player → since_ms, attempts: how many it has opened since then; also found by player
     ``lb_keys``           key id → record (JSON)
 
 What happened, one by one
     ``lb_submissions``    id (grows as the journal does) → at_ms, board, player, kind (``submission``, ``correction``,
                           ``held``, ``reopened``: an approved one that counts no more), score (scaled, as submitted)
-                          and its decimals, tiebreaks (JSON), achieved_ms, metadata (JSON, may be empty), changed
-                          (bits), replay (28 bytes of store/lua/replay.lua, or empty); also found by player
+                          and its decimals, tiebreaks (JSON), achieved_ms, metadata
+                          (leaderboard/attached.py, may be empty), changed (bits), replay (28 bytes of
+                          store/lua/replay.lua, or empty); also found by player
     ``lb_audit``          id (grows as the journal does) → at_ms, actor (key id, ``setting-admin``, ``cli``, …), name of
                           its key, role, operation, board, period_id, player, key_id, reason, request_id, state_before,
                           state_after (JSON), all but the first and role and operation or NULL; also found by board and
@@ -158,6 +162,25 @@ class Tables:
         )
         Index(f"{namespace}_reviews_state", self.reviews.c.state, self.reviews.c.at_ms)
         Index(f"{namespace}_reviews_player", self.reviews.c.player)
+        self.attempts = found_by_text(
+            "attempts",
+            _id("board"),
+            _id("player"),
+            _id("attempt"),
+            _required("opened_ms", BigInteger),
+            _required("expires_ms", BigInteger),
+            _required("seed", BigInteger),
+            _required("epoch", BigInteger),
+        )
+        Index(f"{namespace}_attempts_player", self.attempts.c.player)
+        self.attempted = found_by_text(
+            "attempted",
+            _id("board"),
+            _id("player"),
+            _required("since_ms", BigInteger),
+            _required("attempts", BigInteger),
+        )
+        Index(f"{namespace}_attempted_player", self.attempted.c.player)
         self.submissions = table(
             "submissions",
             Column("id", NUMBER, primary_key=True),

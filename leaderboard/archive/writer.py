@@ -18,6 +18,7 @@ from leaderboard import definitions, journal
 from leaderboard.entries import describe_entry, stand_in_for, unpack_head
 from leaderboard.held import HELD_BIT, Held, read_held, review_row
 from leaderboard.model import Board
+from leaderboard.opened import Kept, Opened, read_kept, read_opened
 
 if TYPE_CHECKING:
     from leaderboard.archive.database import Archive
@@ -86,6 +87,8 @@ class _Batch:
             b"submit": self._submit,
             b"hold": self._hold,
             b"find": self._find,
+            b"attempt": self._attempt,
+            b"close_attempt": self._close_attempt,
             b"decide": self._decide,
             b"reopen": self._reopen,
             b"entry": self._put_entry,
@@ -121,6 +124,8 @@ class _Batch:
         self._submissions: list[Row] = []
         self._acts: list[Row] = []
         self._reviews: dict[str, Row] = {}
+        self._attempts: dict[tuple[str, str, str], Kept | None] = {}
+        self._attempted: dict[tuple[str, str], Opened] = {}
 
     # -- what may wait until the end of the batch ------------------------------------------------------------------
 
@@ -243,6 +248,17 @@ class _Batch:
     def _friend(self, _at_ms: int, player: bytes, other: bytes, side: bytes) -> None:
         self._friends[player.decode(), other.decode()] = side.decode() or None
 
+    def _attempt(
+        self, _at_ms: int, player: bytes, created_ms: int, board: bytes, attempt: bytes, packed: bytes, counted: bytes
+    ) -> None:
+        self._player_row(player.decode(), created_ms)
+        self._attempts[board.decode(), player.decode(), attempt.decode()] = read_kept(packed)
+        if counted:
+            self._attempted[board.decode(), player.decode()] = read_opened(counted)
+
+    def _close_attempt(self, _at_ms: int, player: bytes, board: bytes, attempt: bytes) -> None:
+        self._attempts[board.decode(), player.decode(), attempt.decode()] = None
+
     # -- what is written in its turn -------------------------------------------------------------------------------
 
     def _decide(self, at_ms: int, _player: bytes, review: bytes, state: bytes, decision: bytes, changed: bytes) -> None:
@@ -282,6 +298,8 @@ class _Batch:
             (tables.entries, entries.player == player_id),
             (tables.submissions, tables.submissions.c.player == player_id),
             (tables.reviews, tables.reviews.c.player == player_id),
+            (tables.attempts, tables.attempts.c.player == player_id),
+            (tables.attempted, tables.attempted.c.player == player_id),
             (tables.sessions, tables.sessions.c.player == player_id),
             (tables.friends, or_(tables.friends.c.player == player_id, tables.friends.c.other == player_id)),
             (tables.players, tables.players.c.player == player_id),
@@ -320,7 +338,15 @@ class _Batch:
         self.flush()
         board_id, tables = board.decode(), self._tables
         self._writer.define(board_id, None)
-        for table in (tables.entries, tables.standings, tables.seasons, tables.submissions):
+        of_board = (
+            tables.entries,
+            tables.standings,
+            tables.seasons,
+            tables.submissions,
+            tables.attempts,
+            tables.attempted,
+        )
+        for table in of_board:
             self._execute(delete(table).where(table.c.board == board_id))
         nothing = {"definition": None, "season": None, "season_ms": None, "epoch": None, "anchors": None}
         self._execute(
@@ -387,6 +413,7 @@ class _Batch:
             [{"board": board, "period_id": id_, "expires_ms": at} for (board, id_), at in self._begun.items()],
         )
         self._upsert(tables.reviews, list(self._reviews.values()))
+        self._flush_attempts()
         if self._submissions:
             self._execute(insert(tables.submissions), self._submissions)
         if self._acts:
@@ -416,6 +443,19 @@ class _Batch:
             if (board, period_id, player) not in self._entries:
                 where = entries.c.board == board, entries.c.period_id == period_id, entries.c.player == player
                 self._execute(update(entries).where(*where).values(hidden=int(hidden)))
+
+    def _flush_attempts(self) -> None:
+        names = ("board", "player", "attempt")
+        keyed = [(dict(zip(names, key, strict=True)), kept) for key, kept in self._attempts.items()]
+        self._delete(self._tables.attempts, [key for key, kept in keyed if kept is None])
+        self._upsert(self._tables.attempts, [key | kept._asdict() for key, kept in keyed if kept is not None])
+        self._upsert(
+            self._tables.attempted,
+            [
+                {"board": board, "player": player} | opened._asdict()
+                for (board, player), opened in self._attempted.items()
+            ],
+        )
 
     def _flush_pairs(
         self, table: Table, names: tuple[str, str], value_name: str, pairs: dict[tuple[str, str], Any]

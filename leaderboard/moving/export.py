@@ -18,6 +18,7 @@ from sqlalchemy import Connection, func, select
 
 from leaderboard import definitions
 from leaderboard.api.fields import show_instant
+from leaderboard.attached import detach
 from leaderboard.entries import Place, read_entry, score_of
 from leaderboard.model import Board, Entry, Ties
 from leaderboard.moving.document import Document, ExportError, Progress
@@ -169,6 +170,7 @@ class _JsonLines:
 
     def write(self, period_id: str, row: _Row) -> None:
         entry, board = row.entry, self._board
+        metadata, replay_ref = detach(entry.metadata)
         values = {
             "board": board.id,
             "period_id": period_id,
@@ -180,7 +182,8 @@ class _JsonLines:
             "achieved_at": show_instant(entry.achieved_ms),
             "newest_at": show_instant(row.newest_ms),
             "submissions": row.submissions,
-            "metadata": orjson.Fragment(entry.metadata) if entry.metadata else None,
+            "metadata": orjson.Fragment(metadata) if metadata else None,
+            "replay": replay_ref,
         }
         self._document.add(orjson.dumps(values))
 
@@ -196,15 +199,16 @@ class _Csv:
         self._writer.writerow([
             "board", "period_id", "rank", "player", "display_name", "score",
             *(f"tiebreaks.{one.name}" for one in board.tiebreaks),
-            "achieved_at", "newest_at", "submissions", "metadata",
+            "achieved_at", "newest_at", "submissions", "metadata", "replay",
         ])  # fmt: skip
 
     def write(self, period_id: str, row: _Row) -> None:
         entry = row.entry
+        metadata, replay_ref = detach(entry.metadata)
         self._writer.writerow([
             self._board.id, period_id, entry.rank, entry.player.id, row.display_name,
             exact(entry.score, self._board.decimals), *entry.tiebreaks, show_instant(entry.achieved_ms),
-            show_instant(row.newest_ms), row.submissions, entry.metadata.decode(),
+            show_instant(row.newest_ms), row.submissions, metadata.decode(), replay_ref,
         ])  # fmt: skip
         if self._text.tell() > 1 << 16:
             self._pass_on()

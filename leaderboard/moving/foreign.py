@@ -36,7 +36,7 @@ class ForeignScore:
     tiebreaks: dict[str, int]
     #: None where the source does not say.
     achieved_ms: int | None
-    #: A JSON object, or empty for none.
+    #: A JSON object, or empty for none, and what else is attached to a submission (`leaderboard.attached`).
     metadata: bytes
     display_name: str | None
     #: Where it stands in the source, from 1; greater than that of any score before it, and the same when the source

@@ -35,7 +35,8 @@ KIND = "installation"
 
 #: In the order in which they come. Of `installation` only the names of NAMES.
 TABLES = (
-    "boards", "seasons", "standings", "entries", "players", "sessions", "friends", "reviews", "keys",
+    "boards", "seasons", "standings", "entries", "players", "sessions", "friends", "reviews", "attempts",
+    "attempted", "keys",
     "installation", "submissions", "audit",
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from leaderboard.api.fields import METADATA_LIMIT
+from leaderboard.attached import detach
 from leaderboard.callers import Caller, Role
 from leaderboard.entries import STAND_IN
 from leaderboard.errors import Problem
@@ -68,7 +69,7 @@ def make_item(
     achieved = at_ms if score.achieved_ms is None else score.achieved_ms
     if achieved > now + CLOCK_SKEW_MS:
         raise WrongValue("achieved_at is in the future")
-    if len(score.metadata) > METADATA_LIMIT:
+    if len(detach(score.metadata).metadata) > METADATA_LIMIT:
         raise WrongValue(f"metadata is longer than {METADATA_LIMIT} bytes")
     board = target.snapshot.board
     try:

@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from leaderboard.attached import attach
 from leaderboard.moving import values
 from leaderboard.moving.document import BEGINNING, END
 from leaderboard.moving.foreign import ForeignScore, SourceError
@@ -26,7 +27,7 @@ from leaderboard.moving.values import Refuse, WrongValue
 
 _MEMBERS = frozenset({
     "board", "player", "score", "tiebreaks", "achieved_at", "metadata", "display_name", "period_id", "rank",
-    "submissions", "newest_at",
+    "submissions", "newest_at", "replay",
 })  # fmt: skip
 _TIEBREAK = "tiebreaks."
 
@@ -180,7 +181,10 @@ def _score(row: dict[str, Any], board: str | None, line: int) -> ForeignScore:
         score=values.score(given["score"]),
         tiebreaks={name: values.integer(value, f"{_TIEBREAK}{name[:64]}") for name, value in tiebreaks.items()},
         achieved_ms=values.instant(given["achieved_at"], "achieved_at") if "achieved_at" in given else None,
-        metadata=values.metadata(given["metadata"]) if "metadata" in given else b"",
+        metadata=attach(
+            values.metadata(given["metadata"]) if "metadata" in given else b"",
+            values.replay(given["replay"]) if "replay" in given else None,
+        ),
         display_name=values.text(given["display_name"], "display_name") if "display_name" in given else None,
         line=line,
         period_id=values.period_id(given["period_id"]) if "period_id" in given else None,

@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 from leaderboard import periods
 from leaderboard.api.fields import Instant
 from leaderboard.api.json_body import dump_json, parse_json
+from leaderboard.attached import check_replay_ref
 from leaderboard.errors import Problem
 from leaderboard.model import SCORE_LIMIT
 from leaderboard.moving.foreign import SourceError
@@ -127,6 +128,15 @@ def metadata(value: object) -> bytes:
         return dump_json(value)
     except TypeError as error:
         raise WrongValue("metadata has integers of more than 64 bits, or is nested too deeply") from error
+
+
+def replay(value: object) -> str:
+    """A reference to a replay."""
+    if not isinstance(value, str):
+        raise WrongValue("replay is not a text")
+    if (fault := check_replay_ref(value)) is not None:
+        raise WrongValue(f"replay is {fault}")
+    return value
 
 
 def period_id(value: object) -> str:

@@ -16,6 +16,7 @@ from leaderboard.bans import read_ban
 from leaderboard.entries import pack_entry, score_of
 from leaderboard.idempotency import ANSWER_KEPT_MS, KEPT_KEYS
 from leaderboard.model import Ties
+from leaderboard.opened import Kept, Opened, pack
 from leaderboard.store.client import Command
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def count_rows(lb: Installation) -> int:
     """How many rows there are, about, for whoever waits."""
     tables = lb.archive.tables
     counted = (
-        tables.keys, tables.players, tables.sessions, tables.friends, tables.reviews, tables.entries, tables.boards,
+        tables.keys, tables.players, tables.sessions, tables.friends, tables.reviews, tables.attempts, tables.attempted,
+        tables.entries, tables.boards,
     )  # fmt: skip
     with lb.archive.read() as connection:
         return sum(connection.execute(select(func.count()).select_from(table)).scalar_one() for table in counted)
@@ -153,6 +155,25 @@ def _friends(lb: Installation, rows: Sequence[Any]) -> list[Command]:
 def _reviews(lb: Installation, rows: Sequence[Any]) -> list[Command]:
     """What is held; what was decided is in the archive alone."""
     return [("HSET", lb.keys.held(row.player), row.review, row.held) for row in rows if row.state == "open"]
+
+
+def _attempts(lb: Installation, rows: Sequence[Any]) -> list[Command]:
+    commands: list[Command] = []
+    now = lb.clock.now_ms()
+    for row in rows:
+        if row.expires_ms > now:
+            key = lb.keys.attempts(row.board, row.player)
+            kept = Kept(row.opened_ms, row.expires_ms, row.seed, row.epoch)
+            commands.append(("HSET", key, row.attempt, pack(kept)))
+            # As long as the longest of them: GT does nothing where there is no expiry yet.
+            commands += [("PEXPIREAT", key, row.expires_ms, when) for when in ("NX", "GT")]
+    return commands
+
+
+def _attempted(lb: Installation, rows: Sequence[Any]) -> list[Command]:
+    return [
+        ("HSET", lb.keys.attempted(row.board), row.player, pack(Opened(row.since_ms, row.attempts))) for row in rows
+    ]
 
 
 def _entries(lb: Installation, rows: Sequence[Any]) -> list[Command]:
@@ -263,6 +284,8 @@ STAGES = (
     Stage("sessions", _by_key("sessions", _sessions)),
     Stage("friends", _by_key("friends", _friends)),
     Stage("reviews", _by_key("reviews", _reviews)),
+    Stage("attempts", _by_key("attempts", _attempts)),
+    Stage("attempts opened", _by_key("attempted", _attempted)),
     Stage("entries", _by_key("entries", _entries)),
     Stage("standings", _by_key("standings", _standings)),
     Stage("seasons", _by_key("seasons", _seasons)),

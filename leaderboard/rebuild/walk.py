@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table
 from leaderboard import definitions
 from leaderboard.entries import STAND_IN, unpack_head
 from leaderboard.held import review_row
+from leaderboard.opened import read_kept, read_opened
 from leaderboard.rebuild.filling import Filling
 
 if TYPE_CHECKING:
@@ -54,11 +55,15 @@ def walk_store(filling: Filling) -> None:
             standings += _write_boards_whole(lb, connection, boards[first : first + BOARDS_AT_ONCE])
         filling.keep_up()
     standings = [one for one in standings if not has_expired(lb, one)]
-    filling.expect(count_entries(lb, standings) + counted["player"] + counted["friends"] + counted["held"])
+    filling.expect(
+        count_entries(lb, standings) + counted["player"] + counted["friends"] + counted["held"] + counted["attempts"]
+    )
     for one in standings:
         _write_standings(filling, one)
     _write_each(filling, "players", _scan(lb, keys.player("")), _write_players)
     _write_each(filling, "friends", _scan(lb, keys.friends(""), FRIENDS_AT_ONCE), _write_friends)
+    _write_each(filling, "attempts", _scan(lb, keys.attempts("", "")[:-1], FRIENDS_AT_ONCE), _write_attempts)
+    _write_attempted(filling, boards)
     _write_each(filling, "reviews", _scan(lb, keys.held(""), FRIENDS_AT_ONCE), _write_reviews)
 
 
@@ -264,6 +269,35 @@ def _write_reviews(lb: Installation, connection: Connection, players: Sequence[s
     replies = lb.store.read(*(("HGETALL", lb.keys.held(player)) for player in players))
     rows = [review_row(review.decode(), packed) for flat in replies for review, packed in _pairs(flat)]
     upsert(lb, connection, lb.archive.tables.reviews, rows)
+
+
+def _write_attempts(lb: Installation, connection: Connection, places: Sequence[str]) -> None:
+    """Those that are open, of some players on some boards: `<board>:<player>`."""
+    pairs = [place.split(":") for place in places]
+    replies = lb.store.read(*(("HGETALL", lb.keys.attempts(board, player)) for board, player in pairs))
+    rows = [
+        {"board": board, "player": player, "attempt": attempt.decode()} | read_kept(packed)._asdict()
+        for (board, player), flat in zip(pairs, replies, strict=True)
+        for attempt, packed in _pairs(flat)
+    ]
+    upsert(lb, connection, lb.archive.tables.attempts, rows)
+
+
+def _write_attempted(filling: Filling, boards: Sequence[str]) -> None:
+    """How many each player has opened on each board."""
+    lb = filling.lb
+    for board in boards:
+        cursor = b""
+        while cursor != b"0":
+            with filling.share() as connection:
+                key = lb.keys.attempted(board)
+                cursor, flat = lb.store.read(("HSCAN", key, cursor or b"0", "COUNT", AT_ONCE))[0]
+                rows = [
+                    {"board": board, "player": player.decode()} | read_opened(packed)._asdict()
+                    for player, packed in _pairs(flat)
+                ]
+                upsert(lb, connection, lb.archive.tables.attempted, rows)
+            filling.keep_up()
 
 
 def _write_each(

@@ -14,7 +14,7 @@ from importlib import resources
 #: Each file may use what the files before it define.
 FILES = (
     "prelude", "journal", "order", "entry", "unite", "gate", "rate", "replay", "ban", "rules", "review",
-    "outliers", "submit", "standings", "board", "player", "identities", "friends", "import", "installation",
+    "outliers", "attempt", "submit", "standings", "board", "player", "identities", "friends", "import", "installation",
 )  # fmt: skip
 
 

@@ -130,8 +130,8 @@ def test_an_act_says_what_it_is_done_to_and_how_that_was_and_is(
     ended, begun, reset, defined, removed, corrected, *_ = acts(board)
 
     entry = {
-        "score": 10, "tiebreaks": {}, "metadata": {"car": "red"}, "achieved_at": since, "submissions": 1,
-        "newest_at": since,
+        "score": 10, "tiebreaks": {}, "metadata": {"car": "red"}, "replay": None, "achieved_at": since,
+        "submissions": 1, "newest_at": since,
     }  # fmt: skip
     assert (corrected["board"], corrected["period_id"], corrected["player"]) == ("main", "s1", "alice")
     assert corrected["reason"] == "replay checked"

@@ -86,6 +86,8 @@ def lasting(keys: dict[str, Kept], now_ms: int, namespace: str = "lb") -> dict[s
         elif name.startswith(f"{namespace}:identity:"):
             # What follows the player is of the call that took it.
             kept[key] = Kept(value.partition(b";")[0], expires_ms)
+        elif name.startswith("attempts:"):
+            kept[key] = Kept({one: at for one, at in value.items() if _is_open(at.decode(), now_ms)}, None)
         elif name.startswith("player:"):
             fields = {field: at for field, at in value.items() if not field.startswith(b"s:") or int(at) > now_ms}
             kept[key] = Kept(fields, expires_ms)
@@ -264,6 +266,32 @@ def assert_archive_is_store(archive: Archive, raw: redis.Redis) -> None:
     }
     blocked = {pair for pair, side in sides.items() if side.startswith("blocked;")}
     assert_same("blocks", dict.fromkeys(blocked), dict.fromkeys(blockers))
+    open_attempts = {
+        (*key.removeprefix(f"{home}attempts:").split(":"), attempt.decode()): packed.decode()
+        for key, one in keys.items()
+        if key.startswith(f"{home}attempts:")
+        for attempt, packed in one.value.items()
+    }
+    in_archive = {
+        (row.board, row.player, row.attempt): f"{row.opened_ms};{row.expires_ms};{row.seed};{row.epoch}"
+        for row in every_row(archive, tables.attempts)
+        if row.expires_ms > now_ms
+    }
+    assert_same(
+        "attempts",
+        in_archive,
+        {key: kept for key, kept in open_attempts.items() if _is_open(kept, now_ms)},
+    )
+    opened = {
+        (key.removeprefix(f"{home}attempted:"), player.decode()): packed.decode()
+        for key, one in keys.items()
+        if key.startswith(f"{home}attempted:")
+        for player, packed in one.value.items()
+    }
+    in_archive = {
+        (row.board, row.player): f"{row.since_ms};{row.attempts}" for row in every_row(archive, tables.attempted)
+    }
+    assert_same("numbers of attempts opened", in_archive, opened)
     devices = {
         key.removeprefix("lb:device:"): one.value.decode() for key, one in keys.items() if key.startswith("lb:device:")
     }
@@ -311,6 +339,11 @@ def assert_archive_is_store(archive: Archive, raw: redis.Redis) -> None:
     secrets = {row.name: row.value for row in every_row(archive, tables.installation) if row.name == "signing"}
     in_store_now = keys.get(f"{home}signing")
     assert_same("signing secrets", secrets, {"signing": in_store_now.value.decode()} if in_store_now else {})
+
+
+def _is_open(attempt: str, now_ms: int) -> bool:
+    """One that expired goes from the store with the last of its player's on the board, or when it opens another."""
+    return int(attempt.split(";")[1]) > now_ms
 
 
 def _player(row: Row[Any]) -> dict[str, str]:

@@ -51,6 +51,10 @@ BOARDS: dict[str, dict[str, Any]] = {
     "sums": {"policy": "sum", "decimals": 6, "rules": {"rate": None}},
     "private": {"writes": "players", "reads": "players", "periods": [{"kind": "alltime"}]},
     "frozen": {"title": "Frozen"},
+    "plays": {
+        "periods": [{"kind": "season"}, {"kind": "weekly"}],
+        "rules": {"rate": None, "attempts": {"most": 30, "period": "weekly", "expires_s": 604_800, "required": False}},
+    },
     "archived": {"title": "Archived", "order": "asc"},
     "emptied": {"ties": "dense"},
     "never-played": {},
@@ -97,6 +101,7 @@ class Mixture:
         self._link()
         self._name()
         self._submit_with_keys()
+        self._attempt()
         self._moderate()
         self._hold()
         self._ban()
@@ -202,6 +207,16 @@ class Mixture:
         path = f"/v1/boards/{board}/submissions"
         caller.post(path, body, key=key)
         self.repeatable.append(Repeatable(caller, path, body, key))
+
+    def _attempt(self) -> None:
+        """Some are spent, one gives way, and the others stay open; of some who is erased or banned later."""
+        for player, times in ((PLAYERS[20], 17), (PLAYERS[22], 3), (PLAYERS[42], 2), ("a~", 1)):
+            opened = []
+            for _ in range(times):
+                opened.append(self.api.server.post("/v1/boards/plays/attempts", {"player": player}, expect=201))
+                self.clock.pass_ms(1)
+            for answer in opened[1::4]:
+                self.api.submit(player, 7, "plays", attempt=answer["attempt"])
 
     def _moderate(self) -> None:
         answer = self.api.server.get("/v1/boards/emptied/standings?limit=200")

@@ -244,6 +244,29 @@ def test_many_old_submissions_are_let_go_share_by_share(lb: Installation, clock:
     assert submissions(lb) == ["new"]
 
 
+def test_attempts_that_expired_are_let_go_and_how_many_were_opened_stays(
+    api: Client, lb: Installation, raw: redis.Redis, clock: SetClock
+) -> None:
+    drain = Drain(lb)
+    api.define("main", rules={"attempts": {"most": 9}})
+    for _ in range(2):
+        api.server.post("/v1/boards/main/attempts", {"player": "alice"}, expect=201)
+        clock.pass_ms(1000)
+    drain.step()
+    attempts, attempted = lb.archive.tables.attempts, lb.archive.tables.attempted
+    for passed_ms, left in ((3_597_999, 2), (1, 1), (1000, 0)):
+        clock.pass_ms(passed_ms)
+        Housekeeping(lb).look()
+        assert len(every_row(lb.archive, attempts)) == left
+    # The store lets them go when another one is opened.
+    assert raw.hlen("lb:{0}:attempts:main:alice") == 2
+    assert api.server.post("/v1/boards/main/attempts", {"player": "alice"}, expect=201)["left"] == 6
+    assert raw.hlen("lb:{0}:attempts:main:alice") == 1
+    drain.step()
+    assert [row.attempts for row in every_row(lb.archive, attempted)] == [3]
+    assert_archive_is_store(lb.archive, raw)
+
+
 def test_sessions_that_ended_and_marks_of_erased_players_are_let_go(
     api: Client, lb: Installation, clock: SetClock
 ) -> None:

@@ -79,6 +79,9 @@ def everything(api: Client, clock: SetClock) -> None:
     review_some(api)
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     find_one(api)
+    api.define("plays", rules={"attempts": {"most": 9}})
+    attempts = [api.server.post("/v1/boards/plays/attempts", {"player": "eve"}, expect=201) for _ in range(2)]
+    api.submit("eve", 1, "plays", attempt=attempts[0]["attempt"])
     api.define("gone", state="archived")
     api.admin.delete("/v1/admin/boards/gone")
     issue_key(api, "server")
@@ -130,12 +133,14 @@ def test_every_kind_of_record_is_written_by_some_call_and_archived(
     assert {row.kind for row in every_row(lb.archive, tables.submissions)} == {"submission", "correction", "held"}
     assert {row.side.partition(";")[0] for row in every_row(lb.archive, tables.friends)} == {"friends", "blocked"}
     assert {row.board: row.state for row in every_row(lb.archive, tables.boards)} == {
-        "main": "open", "gone": "deleted", "strict": "open",
+        "main": "open", "gone": "deleted", "strict": "open", "plays": "open",
     }  # fmt: skip
     assert {(row.board, row.season) for row in every_row(lb.archive, tables.seasons)} == {
-        ("main", 1), ("main", 2), ("strict", 1),
+        ("main", 1), ("main", 2), ("strict", 1), ("plays", 1),
     }  # fmt: skip
     assert {row.state for row in every_row(lb.archive, tables.reviews)} == {"open", "approved"}
+    assert [row.player for row in every_row(lb.archive, tables.attempts)] == ["eve"]
+    assert [(row.player, row.attempts) for row in every_row(lb.archive, tables.attempted)] == [("eve", 2)]
     assert not every_row(lb.archive, tables.sessions)
     assert len(every_row(lb.archive, tables.keys)) == 1
     kept = {row.name: row.value for row in every_row(lb.archive, tables.installation)}
@@ -208,6 +213,7 @@ def before(api: Client) -> Client:
     """What is there before the journal fills up."""
     api.define()
     api.define("old", state="archived")
+    api.define("plays", rules={"attempts": {"most": 9}})
     for player in ("alice", "bob", "carol", "dave"):
         api.submit(player, 5, key=f"{player}-first")
     api.server.put("/v1/players/alice/friends", {"players": ["bob"]})
@@ -234,6 +240,7 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("POST", SUBMIT, {"player": "alice", "score": 9}),
     ("POST", SUBMIT, {"player": "nobody-yet", "score": 9}),
     ("POST", "/v1/submissions/batch", {"submissions": [{"board": "main", "player": "alice", "score": 9}] * 3}),
+    ("POST", "/v1/boards/plays/attempts", {"player": "alice"}),
     ("PUT", "/v1/players/alice", {"display_name": "Alice"}),
     ("PUT", "/v1/players/nobody-yet", {}),
     ("PATCH", "/v1/players/alice", {"country": "se"}),

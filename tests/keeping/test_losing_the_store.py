@@ -87,7 +87,7 @@ def test_the_mixture_holds_some_of_everything(mixture: Mixture, place: Place) ->
     kinds = {key.partition("{0}:")[2].partition(":")[0] for key in keys if "{0}" in key}
     assert kinds == {
         "boards", "gate", "seasons", "kept", "maintenance", "store", "keys", "order", "entries", "distinct", "player",
-        "names", "friends", "blockers", "replay", "signing", "bans", "held",
+        "names", "friends", "blockers", "replay", "signing", "bans", "held", "attempts", "attempted",
     }  # fmt: skip
     assert any(key.startswith("lb:device:") for key in keys)
     assert any(key.startswith("lb:identity:") for key in keys)

@@ -127,6 +127,10 @@ def make_everything(api: Client, clock: SetClock) -> None:
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     for i in range(12, 20):
         api.submit(f"p{i}", i, tiebreaks={"wins": i})
+    api.define("plays", rules={"attempts": {"most": 20, "expires_s": 604_800}})
+    for player, times in (("p5", 18), ("p11", 1)):
+        attempts = [api.server.post("/v1/boards/plays/attempts", {"player": player}, expect=201) for _ in range(times)]
+        api.submit(player, 3, "plays", attempt=attempts[-1]["attempt"])
     api.define("strict", ties="dense", rules=HOLDS)
     for score in (1, 2000, 3000):
         api.submit("p20", score, "strict", metadata={"n": score})
@@ -135,7 +139,9 @@ def make_everything(api: Client, clock: SetClock) -> None:
     for player, decision in (("p20", "approve"), ("p21", "reject")):
         review = lb.store.read(("HKEYS", lb.keys.held(player)))[0][0].decode()
         api.admin.post(f"{REVIEWS}/{review}/decision", {"decision": decision})
-    clock.pass_ms(2 * HOUR_MS)
+    clock.pass_ms(HOUR_MS // 2)
+    api.server.post("/v1/boards/plays/attempts", {"player": "p6"}, expect=201)
+    clock.pass_ms(3 * HOUR_MS // 2)
     bans = [("p18", "ban", None), ("p19", "shadow", show_instant(clock.at_ms + 9 * HOUR_MS))]
     for player, kind, ends_at in bans:
         api.admin.put(f"/v1/admin/players/{player}/ban", {"kind": kind, "reason": "a; №\n", "ends_at": ends_at})

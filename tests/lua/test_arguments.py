@@ -273,6 +273,33 @@ def test_a_signing_secret_that_is_none_is_not_kept(app: Flask, api: Client, raw:
         lb.store.change("keep_signing_secret", [lb.keys.signing], args)
 
 
+#: What a call of open_attempt is given.
+OPENS = ["alice", 1000, "", "", 1, 1, "", "", "a" * 24, 7, 61_000, "", 0, "main"]
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (1, ""), (1, "-1"), (1, "1.5"), (1, "now"), (8, ""), (8, "a:b"), (8, "a;b"), (8, "é"), (9, ""), (9, "-7"),
+        (9, "7.0"), (9, "7;8"), (10, ""), (10, "1e9"), (12, ""), (12, "all"), (13, None),
+    ],
+)  # fmt: skip
+def test_an_attempt_that_is_none_is_not_kept(app: Flask, api: Client, raw: redis.Redis, at: int, value: Any) -> None:
+    api.define("main", rules={"attempts": {}})
+    lb = app.extensions["leaderboard"]
+    keys = [
+        lb.keys.player("alice"), lb.keys.gate("main"), lb.keys.maintenance, lb.keys.player_rate("alice"),
+        lb.keys.attempts("main", "alice"), lb.keys.attempted("main"),
+    ]  # fmt: skip
+    args = [*OPENS[:at], *([] if value is None else [value]), *OPENS[at + 1 :]]
+    with unchanged(raw):
+        with pytest.raises(redis.ResponseError, match="LB_ARGUMENTS"):
+            lb.store.change("open_attempt", keys, args)
+        with pytest.raises(redis.ResponseError, match="LB_ARGUMENTS"):
+            lb.store.change("open_attempt", keys[:5], OPENS)
+    assert lb.store.change("open_attempt", keys, OPENS) == [b"opened", -1]
+
+
 def test_a_signing_secret_is_kept_once_and_never_replaced(app: Flask, api: Client, raw: redis.Redis) -> None:
     api.define("main")
     lb = app.extensions["leaderboard"]

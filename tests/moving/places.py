@@ -145,19 +145,27 @@ def different(before: dict[Any, Any], after: dict[Any, Any]) -> dict[Any, tuple[
 BOARDS: dict[str, dict[str, Any]] = {
     "race": {
         "title": "Race",
+        "show_replays": True,
         "ties": "competition",
         "tiebreaks": [{"name": "wins", "order": "desc"}, {"name": "falls", "order": "asc"}],
         "periods": [{"kind": "season", "keep_days": 300}, {"kind": "weekly", "keep_days": 300}],
     },
     "money": {
+        "show_replays": True,
         "policy": "sum",
         "ties": "dense",
         "decimals": 2,
         "periods": [{"kind": "alltime"}, {"kind": "daily", "keep_days": 300, "time_of_day": "05:30"}],
         "late_s": 0,
     },
-    "golf": {"policy": "latest", "order": "asc", "decimals": 6, "periods": [{"kind": "monthly"}, {"kind": "season"}]},
-    "empty": {"periods": [{"kind": "alltime"}]},
+    "golf": {
+        "policy": "latest",
+        "order": "asc",
+        "decimals": 6,
+        "periods": [{"kind": "monthly"}, {"kind": "season"}],
+        "show_replays": True,
+    },
+    "empty": {"show_replays": True, "periods": [{"kind": "alltime"}]},
 }
 
 
@@ -207,6 +215,8 @@ class Story:
                 item |= {"score": self._random.choice((1.000001, 2, -0.5)), "achieved_at": show_instant(now - 1000)}
             if self._random.random() < 0.3:
                 item["metadata"] = {"n": self._random.randrange(3), "é": ["\\", '"', {}]}
+            if "metadata" in item or player.endswith("7"):
+                item["replay"] = f'=https://replays.example/{player}?a="é", b;'
             if player not in self._erased():
                 items.append(item)
         answer = self._api.server.post("/v1/submissions/batch", {"submissions": items}, key=f"k{now}")

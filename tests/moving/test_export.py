@@ -198,7 +198,9 @@ def test_by_the_command_into_a_file_packed_or_not_and_into_a_pipe(place: Place, 
     assert (check(plain, "board").lines, check(packed, "board").lines) == (2, 2)
     with place.start("export", "board", "main", "--format", "csv") as process:
         piped, beside = (said.splitlines() for said in process.communicate(timeout=WITHIN_S))
-    assert piped[0] == "board,period_id,rank,player,display_name,score,achieved_at,newest_at,submissions,metadata"
+    assert (
+        piped[0] == "board,period_id,rank,player,display_name,score,achieved_at,newest_at,submissions,metadata,replay"
+    )
     assert piped[1].startswith("main,all,1,alice,,3.5,")
     assert (piped[2:], beside) == ([], ["1 standings with 1 entries"])
     assert "there is no board 'nope'" in place.run("export", "board", "nope", "-o", str(plain), status=1)

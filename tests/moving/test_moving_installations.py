@@ -87,6 +87,9 @@ def lived_in(place: Place) -> tuple[Story, Client, str]:
     api.define("gone", state="archived", periods=[{"kind": "alltime"}])
     api.admin.delete("/v1/admin/boards/gone")
     api.define("frozen", state="frozen")
+    api.define("plays", rules={"attempts": {"most": 3}})
+    for player in ("p-7", "p-7", "p-8"):
+        api.server.post("/v1/boards/plays/attempts", {"player": player}, expect=201)
     return story, server, token
 
 
@@ -101,6 +104,11 @@ def test_everything_is_there_again(two: list[Place], raw: redis.Redis, tmp_path:
     assert different(archived(here), archived(there)) == {}
     assert here.shown() == there.shown()
     assert everything_of_players(here.api, story.players) == everything_of_players(there.api, story.players)
+
+    # A play that was begun here ends there.
+    (attempt,) = here.keys(raw)["attempts:plays:p-8"].value
+    there.api.player("p-8").post("/v1/boards/plays/submissions", {"score": 1, "attempt": attempt.decode()})
+    assert there.api.server.post("/v1/boards/plays/attempts", {"player": "p-7"}, expect=201)["left"] == 0
 
     # Who could call here can call there, and a retry of what counted here does not count once more.
     assert Client(there.api.http, server.token).get("/v1/players/p-7")["submissions"] > 0

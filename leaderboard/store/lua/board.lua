@@ -37,7 +37,8 @@ register_change('define_board', define_board, {})
 
 -- delete_board: forget a board and everything kept for it. Its gate stays and says so, with the revision, so that no
 -- writer who still believes in the old board can bring it back, nor take a new one of the same id for it.
---   keys   1 definitions · 2 index of boards · 3 gate · 4 seasons · 5 kept standings · then every key of them
+--   keys   1 definitions · 2 index of boards · 3 gate · 4 seasons · 5 kept standings · 6 attempted
+--          then every key of the standings
 --   args   1 board · 2 revision the caller saw · 3 next revision · 4 how many kept standings the caller saw · 5 now_ms
 --   reply  {"deleted"} · {"stale"}
 --   cost   O(K) for K keys; their memory is freed in the background
@@ -47,9 +48,9 @@ local function delete_board(keys, args)
   end
   redis.call('HDEL', keys[1], args[1])
   redis.call('ZREM', keys[2], args[1])
-  redis.call('DEL', keys[3], keys[4], keys[5])
+  redis.call('DEL', keys[3], keys[4], keys[5], keys[6])
   redis.call('HSET', keys[3], 'revision', args[3], 'state', 'deleted')
-  for i = 6, #keys do redis.call('UNLINK', keys[i]) end
+  for i = 7, #keys do redis.call('UNLINK', keys[i]) end
   record('delete_board', tonumber(args[5]), args[1], tonumber(args[3]))
   return {'deleted'}
 end

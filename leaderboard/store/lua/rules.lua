@@ -36,6 +36,12 @@ local RULES = {
     if asked.pace.gain - asked.now <= 3600000.5 then return nil end
     return math.floor((asked.pace.gain - asked.now) / unit_ms + 0.5)
   end,
+  -- In thousandths here; only of a score that names its attempt.
+  max_score_per_s = function(value, asked, sign)
+    local score = asked.submission.score * sign
+    if not asked.elapsed or score * 1000000 <= value * asked.elapsed then return nil end
+    return math.floor(score * 1000000 / asked.elapsed + 0.5)
+  end,
   -- In milliseconds here.
   min_interval_s = function(value, asked)
     local since = asked.now - asked.pace.last
@@ -59,7 +65,7 @@ local RULES = {
 }
 
 -- Ask all rules. Writes nothing.
---   asked   {player, now, policy, submission, steps, submissions, pace_key}
+--   asked   {player, now, policy, submission, steps, submissions, pace_key, elapsed}; elapsed: ms since its attempt was opened
 -- Returns those that are broken, {{name, value, what it saw}, …}; the name of one that rejects, or nil; and the pace after
 -- it, for keep_pace, or nil where no rule looks at that.
 local function check_rules(rules, asked)

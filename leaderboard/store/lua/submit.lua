@@ -67,7 +67,8 @@ end
 
 -- submit: apply one submission to every standings it counts in; there is no other way to write a score.
 --   keys   1 player hash · 2 gate · 3 maintenance · 4 rate · 5 replay · 6 kept standings of the board · 7 rate of the player
---          on all boards · 8 pace · 9 held · then per standings: order, entries, distinct
+--          on all boards · 8 pace · 9 held · 10 open attempts of the player on the board
+--          then per standings: order, entries, distinct
 --   args   1 player · 2 now_ms · 3 achieved_ms, '' for now · 4 session field, '' for a server
 --          5 session_expires_ms, the renewed one · 6 replay digest (16 bytes), '' for none; behind it, for one that must
 --            not count twice even when many others came since, the first moment (ms) it can have come
@@ -78,10 +79,12 @@ end
 --          15 rules (store/lua/rules.lua), '' for none · 16 id of the review, if it comes to one
 --          17 who approves that review and why (JSON), '' for a submission that is new · 18 "1" for ranks · 19 metadata
 --          20 number of tiebreaks T · 21 score · T tiebreaks ·
---          then per standings: period id, expires_at_ms ('' for never), its bit in `changed` · then the board
+--          then per standings: period id, expires_at_ms ('' for never), its bit in `changed`
+--          then the attempt that this is the score of, '' for none · then the board
 --   reply  {"done", rate_left, rate_reset_ms, then per standings: changed, rank before, rank after, score}
 --            ranks are 0 where there is none or none was asked for; rate_left is -1 without a limit
 --          {"held", rate_left, rate_reset_ms} · {"broken", rule} · {"too_many_held"} · {"decided"}: not held any more
+--          {"no_attempt"}: the player has no such attempt open on the board
 --          {"repeat", changed bits, at_ms, season} · {"reused"}
 --          {"limited", retry_after_ms, reset_ms, "board" or "player"}
 --          {"doubtful", retry_after_ms}: it may have come before, and been forgotten for others
@@ -138,6 +141,11 @@ local function submit(keys, args)
     allowed, player_after, overall = check_rate(keys[7], now, tonumber(args[13]), tonumber(args[14]))
     if not allowed then return {'limited', overall.retry_ms, overall.reset_ms, 'player'} end
   end
+  local attempt, elapsed = args[#args - 1], nil
+  if attempt ~= '' then
+    elapsed = elapsed_of_attempt(keys[10], attempt, now, epoch)
+    if not elapsed then return {'no_attempt'} end
+  end
 
   local policy, ties, with_ranks, tiebreaks = args[9], args[10], args[18] == '1', tonumber(args[20])
   local submission = {
@@ -148,8 +156,8 @@ local function submit(keys, args)
 
   -- Every standings is read and resolved before the first write: a function is atomic, not transactional.
   local steps = {}
-  for i = 1, (#keys - 9) / 3 do
-    local standings = standings_at(keys, 10, i)
+  for i = 1, (#keys - 10) / 3 do
+    local standings = standings_at(keys, 11, i)
     local bytes = redis.call('HGET', standings.entries, player)
     local before = bytes and decode_entry(bytes, tiebreaks) or nil
     local after, place = resolve(policy, before, submission, tiebreaks)
@@ -165,7 +173,7 @@ local function submit(keys, args)
     local refusing
     broken, refusing, pace = check_rules(rules, {
       player = player, now = now, policy = policy, submission = submission, steps = steps,
-      submissions = tonumber(known[3] or 0), pace_key = keys[8],
+      submissions = tonumber(known[3] or 0), pace_key = keys[8], elapsed = elapsed,
     })
     if refusing then
       -- It counts as a try, so that nobody can feel for where the limit is.
@@ -216,6 +224,7 @@ local function submit(keys, args)
   if pace then keep_pace(keys[8], now, pace, #broken > 0) end
   local replay = ''
   if digest ~= '' then replay = remember_replay(keys[5], digest, changed_bits, now, tonumber(args[8]), epoch) end
+  if attempt ~= '' then drop_attempt(keys[10], now, board, player, attempt) end
   if not known[2] then redis.call('HSET', keys[1], 'created_at', args[2]) end
   -- Renewed at most once a day, not by every submission.
   if session_expires and tonumber(args[5]) - session_expires > 86400000 then
