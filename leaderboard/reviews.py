@@ -20,10 +20,11 @@ from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError
 from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem
+from leaderboard.gone import gone
 from leaderboard.held import Held, player_of, read_held
 from leaderboard.model import Occurrence, Period, PeriodState
 from leaderboard.periods import kind_of
-from leaderboard.privacy import KeptSubmission, submissions_of
+from leaderboard.privacy import KeptSubmission, merged_players, submissions_of
 from leaderboard.rules import Layout, layout_of, read_layout
 from leaderboard.seasons import find_occurrence, state_at
 from leaderboard.submission import Approval, Result, Submission, prepare_call, read_reply
@@ -110,7 +111,8 @@ def get_review(lb: Installation, review: str) -> tuple[Review, list[KeptSubmissi
     """A review, and what its player submitted to the board lately, newest first. Raises review_not_found."""
     found = _archived(lb, review)
     with lb.archive.read() as connection:
-        return found, submissions_of(lb, connection, found.player, board=found.held.board, newest=HISTORY)
+        own = [found.player, *merged_players(lb, connection, found.player)]
+        return found, submissions_of(lb, connection, own, board=found.held.board, newest=HISTORY)
 
 
 def _archived(lb: Installation, review: str) -> Review:
@@ -143,8 +145,8 @@ def read_review(row: Any) -> Review:
 def decide(lb: Installation, review: str, decision: Decision, act: Act) -> Decided:
     """Approve, reject or reopen. One call to the store changes everything; a second decision changes nothing.
 
-    Raises review_not_found, review_decided, player_erased; for an approval also board_not_found, board_redefined,
-    period_settled where no standings is left that it could count in, score_out_of_range.
+    Raises review_not_found, review_decided, player_erased, player_merged; for an approval also board_not_found,
+    board_redefined, period_settled where no standings is left that it could count in, score_out_of_range.
     """
     verdict = orjson.dumps({"by": act.actor, "reason": act.reason, "at_ms": lb.clock.now_ms()})
     if decision is Decision.REOPEN:
@@ -236,7 +238,7 @@ def _reopen(lb: Installation, review: str, verdict: bytes, act: Act) -> Decided:
     act_on = _act_on(act, row.board, review, ReviewState(row.state), ReviewState.OPEN)
     reply = lb.store.change("reopen_review", [lb.keys.player(player), lb.keys.held(player)], args, act_on)
     if reply[0] != b"open":
-        raise Problem({b"erased": "player_erased", b"too_many_held": "too_many_held"}[reply[0]])
+        raise Problem("too_many_held") if reply[0] == b"too_many_held" else gone(player, reply)
     return Decided(review, ReviewState.OPEN)
 
 

@@ -29,9 +29,10 @@ register_change('reject_review', reject_review, {})
 -- reopen_review: hold once more what was rejected.
 --   keys   1 player hash · 2 held
 --   args   1 player · 2 now_ms · 3 id of the review · 4 the held submission, as it was · 5 who and why (JSON)
---   reply  {"open"}: also where it was held already · {"erased"} · {"too_many_held"} · {"journal_full"}
+--   reply  {"open"}: also where it was held already · {"erased"} · {"merged", into} · {"too_many_held"} · {"journal_full"}
 local function reopen_review(keys, args)
-  if redis.call('HGET', keys[1], 'state') then return {'erased'} end
+  local state = redis.call('HGET', keys[1], 'state')
+  if state then return gone(state) end
   if journal_is_full() then return {'journal_full'} end
   if redis.call('HLEN', keys[2]) >= HELD_MOST then return {'too_many_held'} end
   if redis.call('HSETNX', keys[2], args[3], args[4]) == 1 then
