@@ -408,15 +408,20 @@ class DecidedAnswer(Answer):
     settled = fields.List(fields.String(), required=True)
 
 
-class DecisionAnswer(DecidedAnswer):
-    state = fields.Enum(ReviewState, by_value=True, required=True, allow_none=True)
+class OneOfDecisionsAnswer(DecidedAnswer):
+    state = fields.String(  # type: ignore[assignment]
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf([*ReviewState]),
+        metadata={"description": "null on error"},
+    )
     error = fields.Nested(ProblemAnswer, required=True, allow_none=True)
 
 
 class DecisionsAnswer(Answer):
     decided = fields.Integer(required=True)
     failed = fields.Integer(required=True)
-    results = fields.List(fields.Nested(DecisionAnswer), required=True)
+    results = fields.List(fields.Nested(OneOfDecisionsAnswer), required=True)
 
 
 class MaintenanceAnswer(Answer):

@@ -81,7 +81,10 @@ def build_document(app: Flask) -> dict[str, Any]:
     document: dict[str, Any] = _name_enums(spec.to_dict(), enums)
     for name, example in EXAMPLES.items():
         document["components"]["schemas"][name]["examples"] = [example]
-    document["components"]["schemas"] |= enums
+    schemas = document["components"]["schemas"]
+    if twice := schemas.keys() & enums.keys():
+        raise ValueError(f"an enumeration and a schema have the same name: {sorted(twice)}")
+    schemas |= enums
     return document
 
 
