@@ -28,7 +28,6 @@ ATTEMPTS = 8
 
 _REFUSALS = {
     "missing": ("player_not_found", None),
-    "absorbing": ("merge_running", None),
     "full": ("quota_exceeded", f"a player has {IDENTITIES_MOST} identities at most"),
 }
 
@@ -61,7 +60,7 @@ def find_identity(lb: Installation, identity: Identity) -> Profile:
 def link_identity(lb: Installation, player: str, identity: Identity) -> bool:
     """Give a player an identity, in place of the one it has of the same provider; returns whether it is new to it.
 
-    Raises player_not_found, player_erased, player_merged, merge_running, identity_taken, quota_exceeded. Cut off
+    Raises player_not_found, player_erased, player_merged, identity_taken, quota_exceeded. Cut off
     anywhere, the identity is either linked or can be linked by anybody; calling again finishes it. Five round trips,
     about.
     """
@@ -82,18 +81,27 @@ def unlink_identity(lb: Installation, player: str, provider: str) -> None:
             _tidy_up(lb, player, provider, reply[1])
 
 
-def free_announced(lb: Installation, player: str) -> None:
-    """Free the keys that calls which were cut off have left to a player who can link no more."""
-    flat = lb.store.read(("HGETALL", lb.keys.player(player)))[0]
-    fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
-    linked = orjson.loads(fields.get("identities", "{}"))
-    for name, announced in fields.items():
-        subject = announced.partition(";")[2]
-        if name.startswith("c:") and linked.get(name[2:]) != subject:
-            identity = Identity(name[2:], subject)
-            held = _read_holder(lb, identity)
-            if held.partition(";")[0] == player:
-                lb.store.call("drop_identity", [_index(lb, identity)], [held])
+def move_identities(lb: Installation, player: str, into: str) -> None:
+    """After identities went from one player to another: let their keys name that one, and free what is left over.
+
+    Until then whoever looks is led there by the one that they name.
+    """
+    flat, packed = lb.store.read(("HGETALL", lb.keys.player(player)), ("HGET", lb.keys.player(into), "identities"))
+    linked = orjson.loads(packed or b"{}")
+    announced = {
+        name[2:].decode(): value.decode().partition(";")[2]
+        for name, value in zip(flat[::2], flat[1::2], strict=True)
+        if name.startswith(b"c:")
+    }
+    for provider, subject in {*linked.items(), *announced.items()}:
+        identity = Identity(provider, subject)
+        held = _read_holder(lb, identity)
+        if held.partition(";")[0] != player:
+            continue
+        if linked.get(provider) == subject:
+            lb.store.call("take_identity", [_index(lb, identity)], [f"{into};{secrets.token_hex(8)}", held])
+        else:
+            lb.store.call("drop_identity", [_index(lb, identity)], [held])
 
 
 def _try_to_link(lb: Installation, player: str, identity: Identity) -> bool | None:
@@ -119,7 +127,7 @@ def _try_to_link(lb: Installation, player: str, identity: Identity) -> bool | No
                 return None
             case b"linked" if reply[1]:
                 _tidy_up(lb, player, identity.provider, reply[1])
-            case b"full" | b"erased" | b"merged" | b"absorbing":
+            case b"full" | b"erased" | b"merged":
                 _tidy_up(lb, player, identity.provider, f"{nonce};{identity.subject}".encode())
     _judge(player, reply)
     return True

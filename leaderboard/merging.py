@@ -1,24 +1,21 @@
 """Merging two accounts of one player: what one id has becomes the other's, and the id leads to it from then on.
 
 The state in the player hash comes first, which every submission, sign-in and change of a profile reads, so that nothing
-is added to the one that goes any more. Then what it has is moved, piece by piece, each in one step for both
-(store/lua/merge.lua): entries, friends, the rest. Cut off anywhere, the same call again finishes it.
+is added to the one that goes any more; profile, identities and devices go with it. Then entries and friends are united,
+piece by piece, each in one step for both (store/lua/merge.lua). Cut off anywhere, the same call again finishes it.
 """
 
 from __future__ import annotations
 
-import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from leaderboard.boards import Snapshot, StaleError, kept_periods, walk_boards
 from leaderboard.errors import FieldError, Problem, invalid
 from leaderboard.friends import SIDES_MOST
 from leaderboard.gone import gone, player_merged
 from leaderboard.idempotency import ANSWER_KEPT_MS, IdempotentCall
-from leaderboard.identities import IDENTITIES_MOST, Identity, free_announced
+from leaderboard.identities import IDENTITIES_MOST, move_identities
 from leaderboard.model import Policy
 from leaderboard.seasons import settled_among
 from leaderboard.store.client import unavailable
@@ -59,7 +56,7 @@ def merge_players(lb: Installation, old: str, into: str, call: IdempotentCall | 
     now = lb.clock.now_ms()
     reply = lb.store.change(
         "begin_merge",
-        [lb.keys.player(old), lb.keys.player(into), lb.keys.held(old)],
+        [*_both(lb, old, into), lb.keys.held(old), lb.keys.names],
         [old, into, now, IDENTITIES_MOST],
         act.on(player=old, before={"into": None}, after={"into": into}),
     )
@@ -69,9 +66,9 @@ def merge_players(lb: Installation, old: str, into: str, call: IdempotentCall | 
         raise _refusal(old, into, reply)
     for snapshot in walk_boards(lb):
         _unite_on(lb, snapshot.board.id, old, into)
+    _move_rest(lb, old, into)
     for _ in range(ROUNDS):
         _unite_friends(lb, old, into)
-        _move_rest(lb, old, into)
         if _finish(lb, old, into, call):
             return False
     raise unavailable("Friends of the player are being merged themselves; call again.")
@@ -187,27 +184,13 @@ def _unite_friends(lb: Installation, old: str, into: str) -> None:
 
 
 def _move_rest(lb: Installation, old: str, into: str) -> None:
-    """Profile, identities and devices; and who was merged into the one that goes."""
-    free_announced(lb, old)
-    reply = lb.store.change("merge_profile", [*_both(lb, old, into), lb.keys.names], [old, into, lb.clock.now_ms()])
-    _check_running(into, reply)
-    merged, (devices, packed) = lb.store.read(
-        ("HGET", lb.keys.player(old), "merged"), ("HMGET", lb.keys.player(into), "device", "identities")
-    )
+    """What leads to the one that goes: devices, identities, and players that were merged into it."""
+    devices, merged = lb.store.read(("HGET", lb.keys.player(into), "device"), ("HGET", lb.keys.player(old), "merged"))
     for digest in (devices or b"").decode().split():
         lb.store.call("move_device", [lb.keys.device(digest)], [old, into])
-    for provider, subject in orjson.loads(packed or b"{}").items():
-        _move_identity(lb, old, into, Identity(provider, subject))
-    for earlier in (merged or b"").decode().split():
-        lb.store.change("follow_merge", [lb.keys.player(earlier)], [earlier, old, into, lb.clock.now_ms()])
-
-
-def _move_identity(lb: Installation, old: str, into: str, identity: Identity) -> None:
-    """Until its key names the one that stays, whoever looks is led there by the one that goes."""
-    key = lb.keys.identity(identity.provider, identity.subject)
-    held = (lb.store.read(("GET", key))[0] or b"").decode()
-    if held.partition(";")[0] == old:
-        lb.store.call("take_identity", [key], [f"{into};{secrets.token_hex(8)}", held])
+    move_identities(lb, old, into)
+    for former in (merged or b"").decode().split():
+        lb.store.change("follow_merge", [lb.keys.player(former)], [former, old, into, lb.clock.now_ms()])
 
 
 def _finish(lb: Installation, old: str, into: str, call: IdempotentCall | None) -> bool:

@@ -21,7 +21,7 @@ blueprint = Blueprint("identities", __name__, url_prefix="/v1")
     body=schemas.IdentitySchema,
     answers={200: answers.IdentityAnswer, 201: answers.IdentityAnswer},
     errors=(
-        "identity_taken", "quota_exceeded", "player_not_found", "player_erased", "merge_running", "outcome_unknown",
+        "identity_taken", "quota_exceeded", "player_not_found", "player_erased", "outcome_unknown",
     ),
 )  # fmt: skip
 def put_identity(request: Request, player: str, provider: str) -> Response:

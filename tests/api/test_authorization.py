@@ -45,6 +45,8 @@ def board(api: Client) -> Client:
         ("PUT", "/v1/players/bob/identities/steam", {"subject": "1"}),
         ("DELETE", "/v1/players/alice/identities/steam", None),
         ("GET", "/v1/identities/steam/1", None),
+        ("POST", "/v1/players/alice/merge", {"into": "bob"}),
+        ("POST", "/v1/players/bob/merge", {"into": "alice"}),
         ("POST", "/v1/submissions/batch", {"submissions": [{"board": "main", "player": "alice", "score": 1}]}),
     ],
 )

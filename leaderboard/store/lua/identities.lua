@@ -27,12 +27,11 @@ end
 --          7 "mine" when the identity's key names this player already
 --   reply  {"announced", nonce;subject of another one that may be left to free, or ''} · {"linked"}: it has been, with
 --          nothing left to do · {"full"} · {"missing"} · {"erased"} · {"merged", into}
---          {"absorbing"}: another player is being merged into it · {"journal_full"}
+--          {"journal_full"}
 local function announce_identity(keys, args)
-  local known = redis.call('HMGET', keys[1], 'state', 'created_at', 'absorbs')
+  local known = redis.call('HMGET', keys[1], 'state', 'created_at')
   if known[1] then return gone(known[1]) end
   if not known[2] then return {'missing'} end
-  if known[3] then return {'absorbing'} end
   local identities, count = read_identities(keys[1]), 0
   if identities[args[3]] == args[4] and args[7] == 'mine' then return {'linked'} end
   for _ in pairs(identities) do count = count + 1 end
@@ -61,12 +60,11 @@ register('take_identity', take_identity, {})
 --   keys   1 player hash
 --   args   1 player · 2 now_ms · 3 provider · 4 subject · 5 nonce · 6 the most identities a player may have
 --   reply  {"linked", what `c:<provider>` holds now, or ''} · {"stale"}: it is not announced any more · {"full"}
---          {"erased"} · {"merged", into} · {"absorbing"}
+--          {"erased"} · {"merged", into}
 local function link_identity(keys, args)
   local field = 'c:' .. args[3]
-  local known = redis.call('HMGET', keys[1], 'state', field, 'absorbs')
+  local known = redis.call('HMGET', keys[1], 'state', field)
   if known[1] then return gone(known[1]) end
-  if known[3] then return {'absorbing'} end
   if known[2] ~= args[5] .. ';' .. args[4] then return {'stale'} end
   local identities, count = read_identities(keys[1]), 0
   for _ in pairs(identities) do count = count + 1 end

@@ -1,6 +1,6 @@
 -- Merging: what is one player's under two ids becomes one's. First `state` in the hash of the one that goes, which everything
--- about a player reads: "merging;into", and `absorbs` in the hash of the other; then each of its entries, its friends and
--- what else it has, piece by piece, each in one step for both; last "merged;into", which stays.
+-- about a player reads: "merging;into", and in the same step what it has besides to the hash of the other, with `absorbs`;
+-- then its entries and friends, piece by piece, each in one step for both; last "merged;into", which stays.
 --
 -- Every piece may be moved again: what was moved is not there any more. None is moved when one of the two was erased.
 
@@ -43,8 +43,32 @@ local function unite_identities(one, other)
   return united, count
 end
 
--- begin_merge: from now on a player is another. Its sessions end.
---   keys   1 hash of the player that goes · 2 hash of the one that stays · 3 held of the one that goes
+-- What a player has besides entries and friends becomes the other's: fields of its profile where that one has none, its
+-- identities and devices. That one has been there since the earlier of both, and their submissions are counted together. The
+-- name stays with entries in standings that are settled.
+--   old, into   their fields · identities  those of both
+-- Returns what changes of each.
+local function unite_profiles(old, into, identities)
+  local changes, left = {}, {}
+  for _, field in ipairs({'display_name', 'avatar_url', 'country', 'platform', 'attributes'}) do
+    if old[field] and not into[field] then changes[field] = old[field] end
+  end
+  if old.identities then changes.identities = cjson.encode(identities) end
+  for digest in string.gmatch(old.device or '', '%S+') do
+    changes.device = add_word(changes.device or into.device, digest) or changes.device
+  end
+  if old.submissions then
+    changes.submissions = number_text(tonumber(old.submissions) + tonumber(into.submissions or 0))
+  end
+  if tonumber(old.created_at) < tonumber(into.created_at) then changes.created_at = old.created_at end
+  for _, field in ipairs({'platform', 'attributes', 'identities', 'device', 'submissions'}) do
+    if old[field] then left[field] = '' end
+  end
+  return changes, left
+end
+
+-- begin_merge: from now on a player is another. Its sessions end, and its profile goes to that one.
+--   keys   1 hash of the player that goes · 2 hash of the one that stays · 3 held of the one that goes · 4 names
 --   args   1 the one that goes · 2 the one that stays · 3 now_ms · 4 the most identities a player may have
 --   reply  {"merging"}: also where it began earlier · {"merged"}: it is done
 --          {"missing", which} · {"erased", which} · {"elsewhere", which, into}: it was, or is being, merged into another
@@ -53,6 +77,11 @@ end
 --   cost   O(F) for F fields of the two
 local function begin_merge(keys, args)
   local ids, now = {args[1], args[2]}, tonumber(args[3])
+  -- They are written with others between spaces and behind a semicolon.
+  if #keys ~= 4 or #args ~= 4 or ids[1] == ids[2] or string.find(ids[1] .. ids[2], '[%s;]') or ids[1] == ''
+    or ids[2] == '' or not now or not tonumber(args[4]) then
+    return redis.error_reply('LB_ARGUMENTS begin_merge')
+  end
   local players = {read_fields(keys[1]), read_fields(keys[2])}
   local old, into = players[1], players[2]
   if old.state == 'merging;' .. ids[2] and not into.state then return {'merging'} end
@@ -78,8 +107,11 @@ local function begin_merge(keys, args)
       record('end_session', now, ids[1], field)
     end
   end
-  write_fields(keys[2], ids[2], now, {absorbs = ids[1]})
-  write_fields(keys[1], ids[1], now, {state = 'merging;' .. ids[2]})
+  local changes, left = unite_profiles(old, into, united)
+  changes.absorbs, left.state = ids[1], 'merging;' .. ids[2]
+  write_fields(keys[2], ids[2], now, changes)
+  write_fields(keys[1], ids[1], now, left)
+  publish_name(keys[2], keys[4], ids[2])
   return {'merging'}
 end
 register_change('begin_merge', begin_merge, {})
@@ -224,51 +256,6 @@ local function merge_friend(keys, args)
 end
 register_change('merge_friend', merge_friend, {})
 
--- merge_profile: what else the one that goes has. Fields of its profile where the other has none; its identities and devices;
--- it has been there since the earlier of both, and its submissions are counted together. The name stays with its entries in
--- standings that are settled.
---   keys   1 hash of the player that goes · 2 hash of the one that stays · 3 names
---   args   1 the one that goes · 2 the one that stays · 3 now_ms
---   reply  {"united"} · {"over"} · {"erased"} · {"merged", into}: the one that stays · {"journal_full"}
-local function merge_profile(keys, args)
-  local now = tonumber(args[3])
-  local refusal = merge_refuses(keys[1], keys[2], args[2])
-  if refusal then return refusal end
-  if journal_is_full() then return {'journal_full'} end
-  local old, into, changes = read_fields(keys[1]), read_fields(keys[2]), {}
-  for _, field in ipairs({'display_name', 'avatar_url', 'country', 'platform', 'attributes'}) do
-    if old[field] and not into[field] then changes[field] = old[field] end
-  end
-  if old.identities then
-    -- None of the two can get another one while this runs.
-    local united = unite_identities(old.identities, into.identities)
-    changes.identities = cjson.encode(united)
-  end
-  local devices = into.device
-  for digest in string.gmatch(old.device or '', '%S+') do
-    devices = add_word(devices, digest) or devices
-  end
-  if devices ~= into.device then changes.device = devices end
-  if old.submissions then
-    changes.submissions = number_text(tonumber(old.submissions) + tonumber(into.submissions or 0))
-  end
-  if tonumber(old.created_at) < tonumber(into.created_at) then changes.created_at = old.created_at end
-  if next(changes) then
-    write_fields(keys[2], args[2], now, changes)
-    publish_name(keys[2], keys[3], args[2])
-  end
-  local left = {}
-  for field in pairs(old) do
-    local private = field == 'platform' or field == 'attributes' or field == 'identities' or field == 'device'
-      or field == 'submissions'
-    if private then left[field] = '' end
-    if string.sub(field, 1, 2) == 'c:' then redis.call('HDEL', keys[1], field) end
-  end
-  if next(left) then write_fields(keys[1], args[1], now, left) end
-  return {'united'}
-end
-register_change('merge_profile', merge_profile, {})
-
 -- move_device: a device signs in as the one that stays.
 --   keys   1 device
 --   args   1 the one that goes · 2 the one that stays
@@ -308,6 +295,10 @@ local function finish_merge(keys, args)
   if before then merged = merged .. ' ' .. before end
   write_fields(keys[2], args[2], now, {absorbs = '', merged = merged})
   write_fields(keys[1], args[1], now, {state = 'merged;' .. args[2], merged = before and '' or nil})
+  -- What linking was cut off has left; the keys are free by now.
+  for field in pairs(read_fields(keys[1])) do
+    if string.sub(field, 1, 2) == 'c:' then redis.call('HDEL', keys[1], field) end
+  end
   if args[4] ~= '' then redis.call('SET', keys[5], args[4], 'PX', args[5]) end
   return {'done'}
 end
