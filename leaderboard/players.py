@@ -113,19 +113,21 @@ def erase_player(lb: Installation, player: str, act: Act | None) -> None:
         state = lb.store.read(("HGET", lb.keys.player(former), "state"))[0]
         # Else it was erased by a call that was cut off, and may be somebody else by now.
         if merged_into(state) in (player, absorbed):
-            _erase(lb, former)
-    _erase(lb, player)
+            _erase(lb, former, [former])
+    # What leads to it may still name one whose merge was cut off.
+    _erase(lb, player, [player, *merged])
 
 
-def _erase(lb: Installation, player: str) -> None:
-    """Remove what there is of a player that takes nothing any more."""
+def _erase(lb: Installation, player: str, ids: list[str]) -> None:
+    """Remove what there is of a player that takes nothing any more. `ids`: who its devices and identities may name."""
     for snapshot in walk_boards(lb):
         _remove_from(lb, player, snapshot.board.id)
     _part_from_friends(lb, player)
     devices = lb.store.read(("HGET", lb.keys.player(player), "device"))[0]
     for digest in (devices or b"").decode().split():
-        lb.store.call("drop_device", [lb.keys.device(digest)], [player])
-    _free_identities(lb, player)
+        for named in ids:
+            lb.store.call("drop_device", [lb.keys.device(digest)], [named])
+    _free_identities(lb, player, ids)
     now = lb.clock.now_ms()
     lb.store.change(
         "finish_erasure",
@@ -165,7 +167,7 @@ def _remove_at(lb: Installation, snapshot: Snapshot, period_ids: list[str], play
             remove_from(lb, snapshot, chosen, player, nameless=nameless)
 
 
-def _free_identities(lb: Installation, player: str) -> None:
+def _free_identities(lb: Installation, player: str, ids: list[str]) -> None:
     """Those that the player has, and those that a call was linking or freeing when it was cut off."""
     flat = lb.store.read(("HGETALL", lb.keys.player(player)))[0]
     fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
@@ -175,7 +177,7 @@ def _free_identities(lb: Installation, player: str) -> None:
         key = lb.keys.identity(provider, subject)
         held = (lb.store.read(("GET", key))[0] or b"").decode()
         # Nothing is linked to a player that is being erased, so what is read here is the last word.
-        if held.partition(";")[0] == player:
+        if held.partition(";")[0] in ids:
             lb.store.call("drop_identity", [key], [held])
 
 
