@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 import redis
+import requests
 from flask import Flask
+from werkzeug.serving import make_server
 
 from leaderboard.installation import Installation
 from leaderboard.model import DAY_MS
 from leaderboard.rebuild import rebuild
+from leaderboard.rebuild.archive import fill_archive
 from leaderboard.worker.drain import Drain
 from tests.calls import STANDINGS, SUBMISSIONS, refused, unchanged
-from tests.client import Client
+from tests.client import SERVER_KEY, Client
 from tests.conftest import SetClock
 from tests.keeping.contents import assert_archive_is_store, assert_same, every_key, lasting
 
@@ -112,9 +115,8 @@ def test_after_a_merge_all_is_as_if_one_player_had_done_both(
         assert_same("keys", found[1], found[0])
 
 
-@pytest.mark.parametrize("rebuilt", [False, True])
-def test_the_archive_follows_and_makes_the_same_store(
-    api: Client, raw: redis.Redis, lb: Installation, drain: Drain, clock: SetClock, rebuilt: bool
+def test_the_archive_follows_and_each_is_made_from_the_other(
+    api: Client, raw: redis.Redis, lb: Installation, drain: Drain, clock: SetClock
 ) -> None:
     play(api, clock, STORIES["in turns"], {}, policy="sum", ties="dense")
     device = api.post("/v1/sessions", {"device_id": "d" * 32}, expect=201)["player"]["id"]
@@ -129,6 +131,8 @@ def test_the_archive_follows_and_makes_the_same_store(
     before = lasting(every_key(raw), clock.now_ms())
     assert raw.hget(f"lb:{{0}}:player:{device}", "state") == b"merged;new"
     drain.finish()
+    fill_archive(lb, replacing=True)
+    assert_archive_is_store(lb.archive, raw)
     raw.flushdb()
     rebuild(lb)
     assert_same("keys", before, lasting(every_key(raw), clock.now_ms()))
@@ -259,6 +263,25 @@ def test_a_retry_of_what_counted_before_the_merge_does_not_count_once_more(api: 
             422, "idempotency_key_reused",
         )  # fmt: skip
     assert api.table() == [(1, "new", 6)]
+
+
+def test_a_client_follows_to_the_new_id_by_itself(merged: Client, app: Flask) -> None:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever)
+        try:
+            with requests.Session() as session:
+                session.headers["Authorization"] = f"Bearer {SERVER_KEY}"
+                base = f"http://127.0.0.1:{server.port}/v1"
+                named = session.put(f"{base}/players/old", json={"display_name": "Ada"}, timeout=30)
+                assert (named.status_code, named.json()["id"], named.json()["display_name"]) == (200, "new", "Ada")
+                shown = session.get(f"{base}/boards/main/standings/old?period=alltime", timeout=30)
+                assert [shown.json()["period"], shown.json()["entry"]["player"]["id"]] == ["alltime", "new"]
+                signed_in = session.post(f"{base}/players/old/sessions", timeout=30)
+                assert (signed_in.status_code, signed_in.json()["player"]["id"]) == (201, "new")
+        finally:
+            server.shutdown()
+            server.server_close()
 
 
 # -- what is refused, and changes nothing ------------------------------------------------------------------------------
