@@ -18,7 +18,7 @@ from leaderboard.idempotency import ANSWER_KEPT_MS, IdempotentCall
 from leaderboard.identities import IDENTITIES_MOST, move_identities
 from leaderboard.model import Policy
 from leaderboard.seasons import settled_among
-from leaderboard.store.client import unavailable
+from leaderboard.store.client import after_write, unavailable
 
 if TYPE_CHECKING:
     from leaderboard.audit import Act
@@ -50,7 +50,7 @@ def merge_players(lb: Installation, old: str, into: str, call: IdempotentCall | 
     """
     if old == into:
         raise invalid("/into", "oneself", "a player is not merged into itself")
-    if call is not None and _was_answered(lb, old, into, call):
+    if call is not None and _was_answered(lb, call):
         return True
     _check(lb, old, into)
     now = lb.clock.now_ms()
@@ -64,20 +64,15 @@ def merge_players(lb: Installation, old: str, into: str, call: IdempotentCall | 
         return False
     if reply[0] != b"merging":
         raise _refusal(old, into, reply)
-    for snapshot in walk_boards(lb):
-        _unite_on(lb, snapshot.board.id, old, into)
-    _move_rest(lb, old, into)
-    for _ in range(ROUNDS):
-        _unite_friends(lb, old, into)
-        if _finish(lb, old, into, call):
-            return False
-    raise unavailable("Friends of the player are being merged themselves; call again.")
+    with after_write():
+        _carry_out(lb, old, into, call)
+    return False
 
 
 # -- before anything is changed ----------------------------------------------------------------------------------------
 
 
-def _was_answered(lb: Installation, old: str, into: str, call: IdempotentCall) -> bool:
+def _was_answered(lb: Installation, call: IdempotentCall) -> bool:
     kept = lb.store.read(("GET", lb.keys.answer(call.key_digest.hex())))[0]
     if kept is not None and kept != call.body_digest:
         raise Problem("idempotency_key_reused")
@@ -86,7 +81,12 @@ def _was_answered(lb: Installation, old: str, into: str, call: IdempotentCall) -
 
 def _check(lb: Installation, old: str, into: str) -> None:
     """What cannot be looked at in the one step that begins it: all boards, all friends."""
-    lists = lb.store.read(("HKEYS", lb.keys.friends(old)), ("HKEYS", lb.keys.friends(into)))
+    state, *lists = lb.store.read(
+        ("HGET", lb.keys.player(old), "state"), ("HKEYS", lb.keys.friends(old)), ("HKEYS", lb.keys.friends(into))
+    )
+    if state is not None:
+        # It began already, or will be refused.
+        return
     others = {other.decode() for friends in lists for other in friends} - {old, into}
     if len(others) > SIDES_MOST:
         raise Problem("friends_limit", f"together they have {len(others)} friends, invitations and blocks")
@@ -133,6 +133,17 @@ def _pointed(code: str, detail: str, pointer: str | None) -> Problem:
 
 
 # -- moving ------------------------------------------------------------------------------------------------------------
+
+
+def _carry_out(lb: Installation, old: str, into: str, call: IdempotentCall | None) -> None:
+    for snapshot in walk_boards(lb):
+        _unite_on(lb, snapshot.board.id, old, into)
+    _move_rest(lb, old, into)
+    for _ in range(ROUNDS):
+        _unite_friends(lb, old, into)
+        if _finish(lb, old, into, call):
+            return
+    raise unavailable("Friends of the player are being merged themselves; call again.")
 
 
 def _unite_on(lb: Installation, board_id: str, old: str, into: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -136,6 +137,22 @@ def test_many_friends_are_united_up_to_the_limit(people: Client, raw: redis.Redi
     merge(people)
     assert raw.hlen("lb:{0}:friends:new") == 4000
     assert raw.hgetall("lb:{0}:friends:f7") == {b"new": side.encode()}
+
+
+def test_friends_who_are_merged_at_the_same_time_stay_friends(people: Client, app: Flask, raw: redis.Redis) -> None:
+    pairs = [(f"{side}{number}", f"{side}{number}-stays") for side in "ab" for number in range(6)]
+    for old, into in pairs:
+        for player in (old, into):
+            people.server.put(f"/v1/players/{player}", {}, expect=201)
+    for number in range(6):
+        people.server.put(FRIENDS.format(f"a{number}"), {"players": [f"b{other}" for other in range(6)]})
+    with ThreadPoolExecutor(12) as pool:
+        done = list(pool.map(lambda pair: merge(Client(app.test_client()), *pair), pairs))
+    assert len(done) == 12
+    for number in range(6):
+        assert sees(people, f"a{number}-stays") == {f"b{other}-stays": "friends" for other in range(6)}
+        assert sees(people, f"b{number}-stays") == {f"a{other}-stays": "friends" for other in range(6)}
+    assert len(list(raw.scan_iter("lb:{0}:friends:*"))) == 12
 
 
 # -- profile, identities, devices --------------------------------------------------------------------------------------
