@@ -2,7 +2,7 @@
 
 There is one PostgreSQL server per test process, started when the first test asks for it, on a socket in a directory of
 its own; each test gets a database of its own. Where PostgreSQL is not installed its half is skipped, or fails with
-`LEADERBOARD_TEST_POSTGRES=required`.
+`LEADERBOARD_TEST_POSTGRES=required`. `LEADERBOARD_TEST_DATABASES=sqlite` takes the one half, `postgresql` the other.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def postgresql_url(postgresql: Callable[[], PostgreSQL]) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=os.environ.get("LEADERBOARD_TEST_DATABASES", "sqlite postgresql").split())
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new database, empty; the test runs once on each."""
     if request.param == "postgresql":
