@@ -13,6 +13,7 @@ from leaderboard.bans import lift_if_over, player_banned
 from leaderboard.boards import Snapshot, StaleError
 from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem, unauthenticated
+from leaderboard.gone import gone
 from leaderboard.model import DAY_MS, AttemptRule, BoardState, Occurrence, RateRule, Writers
 from leaderboard.periods import to_datetime
 from leaderboard.seasons import current_occurrence
@@ -39,7 +40,7 @@ def open_attempt(lb: Installation, caller: Caller, board: str, player: str) -> A
     """Open an attempt of a player on a board. One call to the store, the session's check included.
 
     Raises board_not_found, no_attempts, attempts_used_up, board_frozen, board_archived, maintenance, forbidden,
-    unauthenticated, player_banned, player_erased, rate_limited; 503 as `submissions.submit`.
+    unauthenticated, player_banned, player_erased, player_merged, rate_limited; 503 as `submissions.submit`.
     """
     return lb.boards.use(board, lambda snapshot: _open(lb, caller, snapshot, player))
 
@@ -71,7 +72,7 @@ def _open(lb: Installation, caller: Caller, snapshot: Snapshot, player: str) -> 
     if reply[0] in (b"stale", b"ended"):
         raise StaleError
     if reply[0] != b"opened":
-        raise _refusal(reply, counted_in, rate)
+        raise _refusal(player, reply, counted_in, rate)
     left = None if reply[1] < 0 else int(reply[1])
     return Attempt(attempt, board.id, player, seed, now, expires_ms, left)
 
@@ -83,7 +84,7 @@ def _counted_in(snapshot: Snapshot, rule: AttemptRule, now_ms: int) -> Occurrenc
     return current_occurrence(snapshot, period, now_ms)
 
 
-def _refusal(reply: list[Any], counted_in: Occurrence, rate: RateRule | None) -> Problem:
+def _refusal(player: str, reply: list[Any], counted_in: Occurrence, rate: RateRule | None) -> Problem:
     match reply[0]:
         case b"unauthenticated":
             return unauthenticated()
@@ -104,5 +105,6 @@ def _refusal(reply: list[Any], counted_in: Occurrence, rate: RateRule | None) ->
                 retry_after_s=-(-reply[1] // 1000),
                 headers=rate_headers(RateState(rate, 0, reply[2])),
             )
-    codes = {b"erased": "player_erased", b"maintenance": "maintenance"}
-    return Problem(codes[reply[0]], retry_after_s=30 if reply[0] == b"maintenance" else None)
+        case b"maintenance":
+            return Problem("maintenance", retry_after_s=30)
+    return gone(player, reply)

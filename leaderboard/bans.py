@@ -18,6 +18,7 @@ from leaderboard import periods
 from leaderboard.audit import Act
 from leaderboard.boards import Snapshot, StaleError, kept_periods, walk_boards
 from leaderboard.errors import Problem
+from leaderboard.gone import gone, gone_in
 from leaderboard.seasons import settled_among
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def set_ban(lb: Installation, player: str, kind: BanKind, reason: str, ends_ms: 
         act.on(player=player, before=read_ban(player, before).state if before else None, after=after),
     )
     match reply[0]:
-        case b"erased":
-            raise Problem("player_erased")
+        case b"erased" | b"merged":
+            raise gone(player, reply)
         case b"missing":
             raise Problem("player_not_found")
     _place_everywhere(lb, player)
@@ -164,7 +165,7 @@ def _pack_reason(reason: str) -> str:
 def _read(lb: Installation, player: str) -> Ban:
     state, created_at, packed = lb.store.read(("HMGET", lb.keys.player(player), "state", "created_at", "ban"))[0]
     if state is not None:
-        raise Problem("player_erased")
+        raise gone_in(player, state)
     if created_at is None:
         raise Problem("player_not_found")
     if packed is None:

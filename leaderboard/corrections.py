@@ -14,6 +14,7 @@ from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError
 from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem, invalid
+from leaderboard.gone import gone
 from leaderboard.model import Occurrence, Period, PeriodState
 from leaderboard.scores import scale
 from leaderboard.seasons import expires_at, state_at
@@ -103,8 +104,8 @@ def _put_back(
     match reply[0]:
         case b"stale":
             raise StaleError
-        case b"erased":
-            raise Problem("player_erased")
+        case b"erased" | b"merged":
+            raise gone(player, reply)
 
 
 def remove_entry(

@@ -22,6 +22,7 @@ from leaderboard.bans import lift_if_over
 from leaderboard.boards import TRIES, Snapshot, StaleError
 from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem
+from leaderboard.gone import gone
 from leaderboard.held import Held, player_of, read_held
 from leaderboard.model import Board, Occurrence, Period, PeriodState
 from leaderboard.periods import kind_of
@@ -193,8 +194,8 @@ def _hold_again(lb: Installation, snapshot: Snapshot | None, *, found: Review, s
             raise StaleError
         case b"entry_changed":
             raise Problem("entry_changed", f"the entry in {reply[1].decode()} is not what the approval made of it")
-        case b"erased":
-            raise Problem("player_erased")
+        case b"erased" | b"merged":
+            raise gone(found.player, reply)
         case b"too_many_held":
             raise Problem("too_many_held")
     return bool(reply[0] == b"moved")

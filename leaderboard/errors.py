@@ -75,6 +75,8 @@ def invalid(pointer: str, code: str, detail: str) -> Problem:
 
 #: code → (HTTP status, title)
 CATALOGUE: dict[str, tuple[int, str]] = {
+    # 308: the same under another path
+    "player_moved": (308, "The player was merged into another; Location is the same for that one."),
     # 400: the request could not be read
     "malformed_request": (400, "The request could not be read."),
     "malformed_json": (400, "The body is not valid JSON."),
@@ -130,6 +132,10 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "key_ended": (409, "The key was revoked, or has expired."),
     "last_admin_key": (409, "Without this key nobody could make keys any more: make another admin key first."),
     "identity_taken": (409, "Another player has this identity; take it from that one first."),
+    "player_merged": (409, "The player was merged into another, who is to be named instead; `into` says whom."),
+    "merge_running": (409, "A merge of this player was begun and is not finished; the same call again finishes it."),
+    "merge_banned": (409, "A banned player is not merged: lift the ban first."),
+    "reviews_open": (409, "Submissions of the player are held for review: decide on them first."),
     "friends_limit": (409, "A player has reached the limit of friends, invitations and blocks."),
     # 410
     "player_erased": (410, "The player was erased; the id may be used again 30 days after that."),

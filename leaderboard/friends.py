@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from leaderboard.entries import read_name
 from leaderboard.errors import FieldError, Problem
+from leaderboard.gone import player_merged
 from leaderboard.model import FriendState, PlayerName
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ LINK_MOST = 1000
 
 _REFUSALS = {
     "missing": "player_not_found",
-    "erased": "player_erased",
     "full": "friends_limit",
     "refused": "blocked",
 }
@@ -56,7 +56,8 @@ def list_friends(
 def invite(lb: Installation, player: str, other: str) -> FriendState:
     """Invite a player, or accept its invitation; returns what the player now sees.
 
-    Raises player_not_found, player_erased, friends_limit, blocked (by the player itself), 422 for oneself.
+    Raises player_not_found, player_erased, player_merged, friends_limit, blocked (by the player itself), 422 for
+    oneself.
     """
     return FriendState(_act(lb, player, other, "invite"))
 
@@ -75,7 +76,7 @@ def link(lb: Installation, player: str, others: list[str]) -> int:
                 _read(reply)
             except Problem as problem:
                 field = FieldError(f"/players/{first + i}", problem.code, f"{other}: {problem.detail}")
-                raise Problem(problem.code, problem.detail, errors=(field,)) from problem
+                raise Problem(problem.code, problem.detail, errors=(field,), extra=problem.extra) from problem
     return len(others)
 
 
@@ -107,6 +108,11 @@ def _call(lb: Installation, player: str, other: str, act: str) -> tuple[str, lis
 
 def _read(reply: list[bytes | int]) -> str:
     word = reply[0].decode() if isinstance(reply[0], bytes) else ""
+    if word == "merged":
+        into, who = (str(part, "ascii") for part in reply[1:] if isinstance(part, bytes))
+        raise player_merged(who, into)
+    if word == "erased":
+        raise Problem("player_erased")
     if word in _REFUSALS:
         raise Problem(_REFUSALS[word])
     return word

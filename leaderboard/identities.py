@@ -10,7 +10,10 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import orjson
+
 from leaderboard.errors import Problem
+from leaderboard.gone import gone
 from leaderboard.players import Profile, get_profile
 from leaderboard.store.client import after_write, unavailable
 
@@ -25,7 +28,6 @@ ATTEMPTS = 8
 
 _REFUSALS = {
     "missing": ("player_not_found", None),
-    "erased": ("player_erased", None),
     "full": ("quota_exceeded", f"a player has {IDENTITIES_MOST} identities at most"),
 }
 
@@ -39,24 +41,28 @@ class Identity:
 def find_identity(lb: Installation, identity: Identity) -> Profile:
     """The player who has an identity. Two reads. Raises identity_not_found."""
     holder = _read_holder(lb, identity).partition(";")[0]
-    if holder:
+    while holder:
         try:
             profile = get_profile(lb, holder)
         except Problem as problem:
-            if problem.code not in ("player_not_found", "player_erased"):
+            if problem.code not in ("player_not_found", "player_erased", "player_merged"):
                 raise
-        else:
-            # Else the key is left over from a call that was cut off.
-            if profile.identities.get(identity.provider) == identity.subject:
-                return profile
+            # The key follows a merge a little later.
+            holder = str(problem.extra.get("into", ""))
+            continue
+        # Else the key is left over from a call that was cut off.
+        if profile.identities.get(identity.provider) == identity.subject:
+            return profile
+        break
     raise Problem("identity_not_found")
 
 
 def link_identity(lb: Installation, player: str, identity: Identity) -> bool:
     """Give a player an identity, in place of the one it has of the same provider; returns whether it is new to it.
 
-    Raises player_not_found, player_erased, identity_taken, quota_exceeded. Cut off anywhere, the identity is either
-    linked or can be linked by anybody; calling again finishes it. Five round trips, about.
+    Raises player_not_found, player_erased, player_merged, identity_taken, quota_exceeded. Cut off
+    anywhere, the identity is either linked or can be linked by anybody; calling again finishes it. Five round trips,
+    about.
     """
     for _ in range(ATTEMPTS):
         is_new = _try_to_link(lb, player, identity)
@@ -66,11 +72,36 @@ def link_identity(lb: Installation, player: str, identity: Identity) -> bool:
 
 
 def unlink_identity(lb: Installation, player: str, provider: str) -> None:
-    """Take the identity of a provider from a player; harmless where it has none."""
+    """Take the identity of a provider from a player; harmless where it has none. Raises player_merged."""
     reply = lb.store.change("unlink_identity", [lb.keys.player(player)], [player, lb.clock.now_ms(), provider])
+    if reply[0] == b"merged":
+        raise gone(player, reply)
     if reply[0] == b"unlinked":
         with after_write():
             _tidy_up(lb, player, provider, reply[1])
+
+
+def move_identities(lb: Installation, player: str, into: str) -> None:
+    """After identities went from one player to another: let their keys name that one, and free what is left over.
+
+    Until then whoever looks is led there by the one that they name.
+    """
+    flat, packed = lb.store.read(("HGETALL", lb.keys.player(player)), ("HGET", lb.keys.player(into), "identities"))
+    linked = orjson.loads(packed or b"{}")
+    announced = {
+        name[2:].decode(): value.decode().partition(";")[2]
+        for name, value in zip(flat[::2], flat[1::2], strict=True)
+        if name.startswith(b"c:")
+    }
+    for provider, subject in {*linked.items(), *announced.items()}:
+        identity = Identity(provider, subject)
+        held = _read_holder(lb, identity)
+        if held.partition(";")[0] != player:
+            continue
+        if linked.get(provider) == subject:
+            lb.store.call("take_identity", [_index(lb, identity)], [f"{into};{secrets.token_hex(8)}", held])
+        else:
+            lb.store.call("drop_identity", [_index(lb, identity)], [held])
 
 
 def _try_to_link(lb: Installation, player: str, identity: Identity) -> bool | None:
@@ -79,7 +110,7 @@ def _try_to_link(lb: Installation, player: str, identity: Identity) -> bool | No
     held = _read_holder(lb, identity)
     holder, _, held_nonce = held.partition(";")
     call: list[str | int] = [player, lb.clock.now_ms(), identity.provider, identity.subject, nonce, IDENTITIES_MOST]
-    reply = _judge(lb.store.change("announce_identity", [key], [*call, "mine" if holder == player else ""]))
+    reply = _judge(player, lb.store.change("announce_identity", [key], [*call, "mine" if holder == player else ""]))
     if reply[0] == b"linked":
         return False
     with after_write():
@@ -96,13 +127,15 @@ def _try_to_link(lb: Installation, player: str, identity: Identity) -> bool | No
                 return None
             case b"linked" if reply[1]:
                 _tidy_up(lb, player, identity.provider, reply[1])
-            case b"full" | b"erased":
+            case b"full" | b"erased" | b"merged":
                 _tidy_up(lb, player, identity.provider, f"{nonce};{identity.subject}".encode())
-    _judge(reply)
+    _judge(player, reply)
     return True
 
 
-def _judge(reply: list[bytes]) -> list[bytes]:
+def _judge(player: str, reply: list[bytes]) -> list[bytes]:
+    if reply[0] in (b"erased", b"merged"):
+        raise gone(player, reply)
     if (word := reply[0].decode()) in _REFUSALS:
         code, detail = _REFUSALS[word]
         raise Problem(code, detail)
@@ -123,7 +156,9 @@ def _tidy_up(lb: Installation, player: str, provider: str, remembered: bytes) ->
 def _yields(lb: Installation, holder: str, identity: Identity, nonce: str) -> bool:
     """Whether the player that an identity's key names has not linked it, and from now on cannot by that word."""
     args = [identity.provider, identity.subject, nonce]
-    return bool(lb.store.change("yield_identity", [lb.keys.player(holder)], args)[0] == b"free")
+    while (reply := lb.store.change("yield_identity", [lb.keys.player(holder)], args))[0] == b"merged":
+        holder = reply[1].decode()
+    return bool(reply[0] == b"free")
 
 
 def _forget(lb: Installation, player: str, provider: str, remembered: str) -> None:

@@ -22,7 +22,8 @@ then
     remove       board, period id, player
     hide         board, period id, player, 1 where its entry is hidden from now on and 0 where it is shown again
     anonymise    board, period id, player, stand-in: the entry stays in its place, nameless
-    player       player, created_ms, {field: value, "" for none}
+    player       player, created_ms, {field: value, "" for none}; a merge is written so, too: state, absorbs, merged,
+                 submissions are such fields then (store/lua/merge.lua)
     ban          player, ban (store/lua/ban.lua; "" for none)
     session      player, session field, expires_ms
     end_session  player, session field

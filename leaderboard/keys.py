@@ -40,11 +40,13 @@ board says ``keep_days``; the running season, ``all`` and seasons without ``keep
 
 Permanent, about players
     ``lb:{0}:player:<player>``    hash: created_at, display_name, avatar_url, country, platform, attributes (JSON),
-                                  device (digest), identities (JSON: provider → subject), submissions, state,
-                                  ban (store/lua/ban.lua),
+                                  device (digests, spaces between), identities (JSON: provider → subject), submissions,
+                                  state (store/lua/gone.lua), ban (store/lua/ban.lua), merged (players that were merged
+                                  into it, spaces between), absorbs (one whose merge is not finished),
                                   ``s:<digest>`` → expires_ms for each session, ``c:<provider>`` → ``nonce;subject`` of
                                   an identity whose key is still to be taken or dropped (store/lua/identities.lua).
-                                  An erased player leaves only state, for 30 days
+                                  An erased player leaves only state, for 30 days; one that was merged into another
+                                  created_at, display_name, avatar_url, country and state
     ``lb:{0}:bans``               zset, all scores 0: the players that are banned, in order of id, for paging
     ``lb:{0}:bans:ends``          zset: banned player → when its ban ends (ms; 0 while it is being lifted), of those
                                   that end

@@ -20,6 +20,7 @@ from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError, kept_periods
 from leaderboard.entries import STAND_IN, Place, pack_number
 from leaderboard.errors import FieldError, Problem
+from leaderboard.gone import gone
 from leaderboard.held import Held, player_of
 from leaderboard.model import Board, OutlierRule, OutlierThen
 from leaderboard.outliers import FARTHEST, Distribution, Sample, fit
@@ -188,7 +189,7 @@ def approve(lb: Installation, review: str, held: Held, verdict: bytes, act: byte
         return
     # Nothing changes, whatever has become of the board.
     board = Snapshot(Board(held.board), 0, 0, 0.0)
-    _check_decided(_approve(lb, board, review, held, verdict, act))
+    _check_decided(player_of(review), _approve(lb, board, review, held, verdict, act))
 
 
 def _put_back(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, verdict: bytes, act: bytes) -> None:
@@ -205,7 +206,7 @@ def _put_back(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, 
             pointer = "/score" if place == 0 else f"/tiebreaks/{tiebreaks[place - 1].name}"
             error = FieldError(pointer, "score_range", "the sum would be beyond the limit of 10^15 - 1")
             raise Problem("score_out_of_range", errors=(error,))
-    _check_decided(reply)
+    _check_decided(player_of(review), reply)
 
 
 def _approve(
@@ -243,7 +244,7 @@ def reject(lb: Installation, review: str, held: Held, verdict: bytes, act: bytes
                 raise
     player = player_of(review)
     args: list[str | bytes | int] = [player, lb.clock.now_ms(), review, verdict]
-    _check_decided(lb.store.change("reject_review", [lb.keys.held(player)], args, act))
+    _check_decided(player, lb.store.change("reject_review", [lb.keys.held(player)], args, act))
 
 
 def _take_out(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, verdict: bytes, act: bytes) -> None:
@@ -255,7 +256,7 @@ def _take_out(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, 
         [player, lb.clock.now_ms(), board.revision, snapshot.season, review, verdict],
         act,
     )
-    _check_decided(reply)
+    _check_decided(player, reply)
 
 
 def _check_not_settled(lb: Installation, snapshot: Snapshot, held: Held) -> None:
@@ -263,12 +264,11 @@ def _check_not_settled(lb: Installation, snapshot: Snapshot, held: Held) -> None
         raise Problem("period_settled")
 
 
-def _check_decided(reply: Sequence[Any]) -> None:
+def _check_decided(player: str, reply: Sequence[Any]) -> None:
     refusals: dict[bytes, Callable[[], Exception]] = {
         b"stale": StaleError,
         b"decided": partial(Problem, "review_decided"),
         b"taken": partial(Problem, "review_decided"),
-        b"erased": partial(Problem, "player_erased"),
         b"gone": partial(Problem, "board_not_found", "the board was deleted since"),
         b"changed": partial(
             Problem,
@@ -277,5 +277,7 @@ def _check_decided(reply: Sequence[Any]) -> None:
             "outlier gets a review of its own",
         ),
     }
+    if reply[0] in (b"erased", b"merged"):
+        raise gone(player, reply)
     if reply[0] in refusals:
         raise refusals[reply[0]]()

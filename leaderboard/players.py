@@ -11,6 +11,7 @@ import orjson
 from leaderboard.boards import Snapshot, kept_periods, walk_boards
 from leaderboard.corrections import remove_from
 from leaderboard.errors import Problem
+from leaderboard.gone import gone, gone_in, merged_into
 from leaderboard.model import DAY_MS, PlayerName
 from leaderboard.seasons import settled_among
 
@@ -40,12 +41,12 @@ class Profile:
 
 
 def get_profile(lb: Installation, player: str) -> Profile:
-    """Raises player_not_found, player_erased."""
+    """Raises player_not_found, player_erased, player_merged."""
     names = ("state", "created_at", "submissions", *FIELDS, "identities")
     values = lb.store.read(("HMGET", lb.keys.player(player), *names))[0]
     state, created_at, submissions, *fields = [value.decode() if value is not None else None for value in values]
     if state is not None:
-        raise Problem("player_erased")
+        raise gone_in(player, state)
     if created_at is None:
         raise Problem("player_not_found")
     display_name, avatar_url, country, platform, attributes, identities = fields
@@ -62,7 +63,8 @@ def get_profile(lb: Installation, player: str) -> Profile:
 def write_profile(lb: Installation, player: str, changes: dict[str, Any], *, create: bool) -> bool:
     """Change the given fields, None removing one; with `create`, make a player that is missing.
 
-    Returns whether it was created. Raises player_not_found, player_erased, 422 for a name that the game does not allow.
+    Returns whether it was created. Raises player_not_found, player_erased, player_merged, 422 for a name that the game
+    does not allow.
     """
     lb.blocklist.check(changes.get("display_name"))
     pairs: list[str | bytes] = []
@@ -75,8 +77,8 @@ def write_profile(lb: Installation, player: str, changes: dict[str, Any], *, cre
         [player, lb.clock.now_ms(), "create" if create else "existing", *pairs],
     )
     match reply[0]:
-        case b"erased":
-            raise Problem("player_erased")
+        case b"erased" | b"merged":
+            raise gone(player, reply)
         case b"missing":
             raise Problem("player_not_found")
     return bool(reply[0] == b"created")
@@ -91,7 +93,8 @@ def erase_player(lb: Installation, player: str, act: Act | None) -> None:
 
     First the state that every submission reads, then what is there already: a submission that races this either comes
     before and is removed, or is refused. Stopped half way, the same call again finishes it. Costs three small
-    calls for each board. Raises player_not_found, player_erased.
+    calls for each board. Players that were merged into it are erased with it. Raises player_not_found, player_erased,
+    player_merged.
     """
     key = lb.keys.player(player)
     reply = lb.store.change(
@@ -99,21 +102,40 @@ def erase_player(lb: Installation, player: str, act: Act | None) -> None:
     )
     if reply[0] == b"missing":
         raise Problem("player_not_found")
-    if reply[0] == b"erased":
-        raise Problem("player_erased")
+    if reply[0] in (b"erased", b"merged"):
+        raise gone(player, reply)
+    merged = reply[2].decode().split()
+    if absorbed := reply[3].decode():
+        # Of a merge that runs: from now on it stops.
+        before = lb.store.read(("HGET", lb.keys.player(absorbed), "merged"))[0]
+        merged += [*(before or b"").decode().split(), absorbed]
+    for former in merged:
+        state = lb.store.read(("HGET", lb.keys.player(former), "state"))[0]
+        # Else it was erased by a call that was cut off, and may be somebody else by now.
+        if merged_into(state) in (player, absorbed):
+            _erase(lb, former, [former])
+    # What leads to it may still name one whose merge was cut off.
+    _erase(lb, player, [player, *merged])
+
+
+def _erase(lb: Installation, player: str, ids: list[str]) -> None:
+    """Remove what there is of a player that takes nothing any more. `ids`: who its devices and identities may name."""
     for snapshot in walk_boards(lb):
         _remove_from(lb, player, snapshot.board.id)
     _part_from_friends(lb, player)
-    if reply[1]:
-        lb.store.call("drop_device", [lb.keys.device(reply[1].decode())], [player])
-    _free_identities(lb, player)
+    devices = lb.store.read(("HGET", lb.keys.player(player), "device"))[0]
+    for digest in (devices or b"").decode().split():
+        for named in ids:
+            lb.store.call("drop_device", [lb.keys.device(digest)], [named])
+    _free_identities(lb, player, ids)
     now = lb.clock.now_ms()
     lb.store.change(
         "finish_erasure",
         [
-            key,
+            lb.keys.player(player),
             lb.keys.bans,
             lb.keys.ban_ends,
+            lb.keys.names,
             lb.keys.friends(player),
             lb.keys.blockers(player),
             lb.keys.replay(player),
@@ -152,7 +174,7 @@ def _remove_at(lb: Installation, snapshot: Snapshot, period_ids: list[str], play
             remove_from(lb, snapshot, chosen, player, nameless=nameless)
 
 
-def _free_identities(lb: Installation, player: str) -> None:
+def _free_identities(lb: Installation, player: str, ids: list[str]) -> None:
     """Those that the player has, and those that a call was linking or freeing when it was cut off."""
     flat = lb.store.read(("HGETALL", lb.keys.player(player)))[0]
     fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
@@ -162,7 +184,7 @@ def _free_identities(lb: Installation, player: str) -> None:
         key = lb.keys.identity(provider, subject)
         held = (lb.store.read(("GET", key))[0] or b"").decode()
         # Nothing is linked to a player that is being erased, so what is read here is the last word.
-        if held.partition(";")[0] == player:
+        if held.partition(";")[0] in ids:
             lb.store.call("drop_identity", [key], [held])
 
 

@@ -90,8 +90,10 @@ class KeptCount:
 class PlayerData:
     profile: Profile
     at_ms: int
-    #: The hash of the device id that it signs in with.
-    device: str | None
+    #: The hashes of the device ids that it signs in with.
+    devices: list[str]
+    #: The players that were merged into it. What they submitted, and have in settled standings, is theirs still.
+    merged: list[str]
     #: When its sessions end.
     sessions_ms: list[int]
     friends: list[KeptFriend]
@@ -109,30 +111,49 @@ class PlayerData:
 def export_player(lb: Installation, player: str, *, with_ban: bool) -> PlayerData:
     """`with_ban` is for others than the player: one that is shadow-banned must not be told.
 
-    Raises player_not_found, player_erased; archive_unavailable when it is away or too far behind.
+    Raises player_not_found, player_erased, player_merged; archive_unavailable when it is away or too far behind.
     """
     profile = get_profile(lb, player)
     wait_for_archive(lb, WAIT_S)
-    players, sessions = lb.archive.tables.players, lb.archive.tables.sessions
+    sessions = lb.archive.tables.sessions
     with lb.archive.read() as connection:
+        merged = merged_players(lb, connection, player)
+        own = [player, *merged]
         return PlayerData(
             profile,
             lb.clock.now_ms(),
-            connection.scalar(select(players.c.device).where(players.c.player == player)),
+            _devices(lb, connection, own),
+            merged,
             list(
                 connection.scalars(
                     select(sessions.c.expires_ms).where(sessions.c.player == player).order_by("expires_ms")
                 )
             ),
-            list(_friends(lb, connection, player)),
-            list(_entries(lb, connection, player)),
-            submissions_of(lb, connection, player),
-            list(_reviews(lb, connection, player)),
-            list(_attempts(lb, connection, player)),
-            list(_attempts_opened(lb, connection, player)),
-            list(_acts(lb, connection, player)),
+            list(_friends(lb, connection, own)),
+            list(_entries(lb, connection, own)),
+            submissions_of(lb, connection, own),
+            list(_reviews(lb, connection, own)),
+            list(_attempts(lb, connection, own)),
+            list(_attempts_opened(lb, connection, own)),
+            list(_acts(lb, connection, own)),
             _ban(lb, connection, player) if with_ban else None,
         )
+
+
+def merged_players(lb: Installation, connection: Connection, player: str) -> list[str]:
+    """Who was merged into a player, or is being."""
+    players = lb.archive.tables.players
+    row = connection.execute(select(players.c.merged, players.c.absorbs).where(players.c.player == player)).first()
+    if row is None:
+        return []
+    absorbed = [*merged_players(lb, connection, row.absorbs), row.absorbs] if row.absorbs else []
+    return [*(row.merged or "").split(), *absorbed]
+
+
+def _devices(lb: Installation, connection: Connection, own: list[str]) -> list[str]:
+    players = lb.archive.tables.players
+    packed = connection.scalars(select(players.c.device).where(players.c.player.in_(own)))
+    return sorted(digest for digests in packed for digest in (digests or "").split())
 
 
 def _ban(lb: Installation, connection: Connection, player: str) -> Ban | None:
@@ -141,54 +162,54 @@ def _ban(lb: Installation, connection: Connection, player: str) -> Ban | None:
     return read_ban(player, packed) if packed else None
 
 
-def _friends(lb: Installation, connection: Connection, player: str) -> Iterator[KeptFriend]:
+def _friends(lb: Installation, connection: Connection, own: list[str]) -> Iterator[KeptFriend]:
     friends = lb.archive.tables.friends
-    for row in connection.execute(select(friends).where(friends.c.player == player).order_by(friends.c.other)):
+    for row in connection.execute(select(friends).where(friends.c.player.in_(own)).order_by(friends.c.other)):
         state, at_ms, by = row.side.split(";", 2)
         yield KeptFriend(row.other, state, int(at_ms), by)
 
 
-def _entries(lb: Installation, connection: Connection, player: str) -> Iterator[KeptEntry]:
+def _entries(lb: Installation, connection: Connection, own: list[str]) -> Iterator[KeptEntry]:
     entries, boards = lb.archive.tables.entries, lb.archive.tables.boards
     rows = connection.execute(
         select(entries, boards.c.definition)
         .join(boards, boards.c.board == entries.c.board)
-        .where(entries.c.player == player)
-        .order_by(entries.c.board, entries.c.period_id)
+        .where(entries.c.player.in_(own))
+        .order_by(entries.c.board, entries.c.period_id, entries.c.player)
     )
     for row in rows:
         board = definitions.load(row.board, row.definition.encode())
-        head = row.order_key[: -len(player)]
+        head = row.order_key[: -len(row.player)]
         packed = head + bytes(4) + row.metadata
-        entry = read_entry(board, 0, place_of(board, player, packed), packed, None)
+        entry = read_entry(board, 0, place_of(board, row.player, packed), packed, None)
         yield KeptEntry(board, row.period_id, entry, row.submissions)
 
 
-def _reviews(lb: Installation, connection: Connection, player: str) -> Iterator[KeptReview]:
+def _reviews(lb: Installation, connection: Connection, own: list[str]) -> Iterator[KeptReview]:
     reviews = lb.archive.tables.reviews
-    for row in connection.execute(select(reviews).where(reviews.c.player == player).order_by(reviews.c.at_ms)):
+    for row in connection.execute(select(reviews).where(reviews.c.player.in_(own)).order_by(reviews.c.at_ms)):
         yield KeptReview(row.review, row.board, row.at_ms, row.state, row.rules.split(), read_held(row.held))
 
 
-def _attempts(lb: Installation, connection: Connection, player: str) -> Iterator[KeptAttempt]:
+def _attempts(lb: Installation, connection: Connection, own: list[str]) -> Iterator[KeptAttempt]:
     table, now = lb.archive.tables.attempts, lb.clock.now_ms()
-    query = select(table).where(table.c.player == player, table.c.expires_ms > now).order_by(table.c.opened_ms)
+    query = select(table).where(table.c.player.in_(own), table.c.expires_ms > now).order_by(table.c.opened_ms)
     for row in connection.execute(query):
         yield KeptAttempt(row.attempt, row.board, row.seed, row.opened_ms, row.expires_ms)
 
 
-def _attempts_opened(lb: Installation, connection: Connection, player: str) -> Iterator[KeptCount]:
+def _attempts_opened(lb: Installation, connection: Connection, own: list[str]) -> Iterator[KeptCount]:
     table = lb.archive.tables.attempted
-    for row in connection.execute(select(table).where(table.c.player == player).order_by(table.c.board)):
+    for row in connection.execute(select(table).where(table.c.player.in_(own)).order_by(table.c.board)):
         yield KeptCount(row.board, row.since_ms, row.attempts)
 
 
 def submissions_of(
-    lb: Installation, connection: Connection, player: str, *, board: str | None = None, newest: int | None = None
+    lb: Installation, connection: Connection, own: list[str], *, board: str | None = None, newest: int | None = None
 ) -> list[KeptSubmission]:
-    """What a player submitted, oldest first; or the newest so many, on one board, newest first."""
+    """What a player submitted, under all its ids, oldest first; or the newest so many, on one board, newest first."""
     submissions = lb.archive.tables.submissions
-    query = select(submissions).where(submissions.c.player == player)
+    query = select(submissions).where(submissions.c.player.in_(own))
     if board is not None:
         query = query.where(submissions.c.board == board)
     if newest is not None:
@@ -204,7 +225,7 @@ def submissions_of(
     ]  # fmt: skip
 
 
-def _acts(lb: Installation, connection: Connection, player: str) -> Iterator[KeptAct]:
+def _acts(lb: Installation, connection: Connection, own: list[str]) -> Iterator[KeptAct]:
     audit = lb.archive.tables.audit
-    for row in connection.execute(select(audit).where(audit.c.player == player).order_by(audit.c.id)):
+    for row in connection.execute(select(audit).where(audit.c.player.in_(own)).order_by(audit.c.id)):
         yield read_act(row)

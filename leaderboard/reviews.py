@@ -14,7 +14,7 @@ from sqlalchemy import Select, select, tuple_
 
 from leaderboard.errors import Problem
 from leaderboard.held import Changed, Held, read_changed, read_held
-from leaderboard.privacy import KeptSubmission, submissions_of
+from leaderboard.privacy import KeptSubmission, merged_players, submissions_of
 from leaderboard.rules import Layout, read_layout
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def get_review(lb: Installation, review: str) -> tuple[Review, list[KeptSubmissi
     """A review, and what its player submitted to the board lately, newest first. Raises review_not_found."""
     found = archived_review(lb, review)
     with lb.archive.read() as connection:
-        return found, submissions_of(lb, connection, found.player, board=found.held.board, newest=HISTORY)
+        own = [found.player, *merged_players(lb, connection, found.player)]
+        return found, submissions_of(lb, connection, own, board=found.held.board, newest=HISTORY)
 
 
 def archived_review(lb: Installation, review: str) -> Review:

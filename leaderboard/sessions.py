@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from leaderboard.bans import BanKind, lift_if_over, player_banned, read_ban
 from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem
+from leaderboard.gone import gone
 from leaderboard.model import DAY_MS
 from leaderboard.players import Profile, get_profile
 from leaderboard.store.client import after_write, journal_full, unavailable
@@ -46,7 +47,7 @@ def sign_in(lb: Installation, device_id: str, display_name: str | None) -> Signe
     known, waiting = lb.store.read(("GET", lb.keys.device(digest)), ("XLEN", lb.keys.journal))
     if known is not None:
         allowed = display_name is None or not lb.blocklist.refuses(display_name)
-        return _open(lb, known.decode(), digest, display_name if allowed else None)
+        return _sign_in_as(lb, known.decode(), digest, display_name if allowed else None)
     lb.blocklist.check(display_name)
     if waiting >= lb.settings.journal_records_most:
         # The profile will be refused; a device without one would stay behind.
@@ -55,11 +56,25 @@ def sign_in(lb: Installation, device_id: str, display_name: str | None) -> Signe
     # SET NX GET: whoever comes first decides, and a device that was seen before answers its player. The profile
     # follows in the player's own slot; if that fails, the next sign-in makes it.
     known = lb.store.write("SET", lb.keys.device(digest), made, "NX", "GET")
-    return _open(lb, known.decode() if known else made, digest, display_name)
+    return _sign_in_as(lb, known.decode() if known else made, digest, display_name)
+
+
+def _sign_in_as(lb: Installation, player: str, digest: str, display_name: str | None) -> SignedIn:
+    """The device may still say whose it was before that player was merged into another."""
+    while True:
+        try:
+            return _open(lb, player, digest, display_name)
+        except Problem as problem:
+            if problem.code != "player_merged":
+                raise
+            player = str(problem.extra["into"])
 
 
 def create_session(lb: Installation, player: str) -> SignedIn:
-    """Sign a player in on a server's word, making one that is missing. Raises player_erased, player_banned."""
+    """Sign a player in on a server's word, making one that is missing.
+
+    Raises player_erased, player_merged, player_banned.
+    """
     return _open(lb, player, "", None)
 
 
@@ -135,8 +150,8 @@ def _open(lb: Installation, player: str, device_digest: str, display_name: str |
         lift_if_over(lb, player)
         reply = lb.store.change("open_session", keys, args)
     match reply[0]:
-        case b"erased":
-            raise Problem("player_erased")
+        case b"erased" | b"merged":
+            raise gone(player, reply)
         case b"banned":
             raise player_banned(int(reply[1]) if reply[1] else None)
         case b"ended":

@@ -16,6 +16,7 @@ from leaderboard.callers import Caller, Role
 from leaderboard.entries import score_of
 from leaderboard.errors import FieldError, Problem, invalid, pointer_to, unauthenticated
 from leaderboard.errors import rate_headers as write_rate_headers
+from leaderboard.gone import player_merged
 from leaderboard.held import HELD_BIT
 from leaderboard.idempotency import KEPT_KEYS, IdempotentCall
 from leaderboard.model import (
@@ -333,6 +334,8 @@ def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
             return Problem("score_out_of_range", errors=(error,))
         case b"unauthenticated":
             return unauthenticated()
+        case b"merged":
+            return player_merged(submission.player, reply[1].decode(), "/player")
         case b"banned":
             return player_banned(int(reply[1]) if reply[1] else None)
     codes = {b"erased": "player_erased", b"reused": "idempotency_key_reused", b"maintenance": "maintenance",

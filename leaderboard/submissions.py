@@ -24,9 +24,9 @@ def submit(lb: Installation, caller: Caller, submission: Submission, *, ranks: b
     """Apply one submission. Costs one round trip; two more after the board changed, one more for a repeat.
 
     Raises Problem: board_not_found, board_frozen, board_archived, maintenance, forbidden, unauthenticated,
-    signature_required, signature_invalid, signature_expired, player_banned, player_erased, period_over, rate_limited,
-    score_out_of_range, idempotency_key_reused, a 422 for a field; store_unavailable when nothing happened,
-    outcome_unknown when the store's reply was lost.
+    signature_required, signature_invalid, signature_expired, player_banned, player_erased, player_merged, period_over,
+    rate_limited, score_out_of_range, idempotency_key_reused, a 422 for a field; store_unavailable when nothing
+    happened, outcome_unknown when the store's reply was lost.
     """
     result = _submit_together(lb, caller, {0: submission}, ranks)[0]
     if isinstance(result, Problem):

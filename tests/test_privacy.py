@@ -93,7 +93,7 @@ def test_a_player_gets_everything_stored_about_it(api: Client, drain: Drain, clo
     assert data["player"]["submissions"] == 2
     assert data["player"]["identities"] == [{"provider": "steam", "subject": SUBJECT}]
     assert len(data["sessions"]) == 2
-    assert data["device_hash"] is None
+    assert data["device_hashes"] == []
     assert [(friend["player"], friend["state"], friend["by"]) for friend in data["friends"]] == [
         ("bob", "friends", "bob"),
         ("carol", "blocked", ALICE),

@@ -63,6 +63,13 @@ class IdentityAnswer(Answer):
     subject = fields.String(required=True)
 
 
+class MergeAnswer(Answer):
+    """`player` is `into` from now on."""
+
+    player = fields.String(required=True)
+    into = fields.String(required=True)
+
+
 class ProfileAnswer(PlayerAnswer):
     """The public profile; what follows `country` is for the player itself and for servers."""
 
@@ -181,8 +188,13 @@ class BanAnswer(Answer):
 class ExportAnswer(Answer):
     player = fields.Nested(ProfileAnswer, required=True)
     exported_at = _instant()
-    device_hash = fields.String(
-        required=True, allow_none=True, metadata={"description": "SHA-256 of the device id it signs in with."}
+    device_hashes = fields.List(
+        fields.String(), required=True, metadata={"description": "SHA-256 of the device ids it signs in with."}
+    )
+    merged = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "The players that were merged into it; what is theirs still is in here, too."},
     )
     ban = fields.Nested(
         BanAnswer, required=True, allow_none=True, metadata={"description": "null for none, and for the player itself."}

@@ -12,6 +12,7 @@ from leaderboard.api.shapes import show_name
 from leaderboard.callers import Role
 from leaderboard.cursors import read_id_cursor, write_id_cursor
 from leaderboard.errors import invalid
+from leaderboard.gone import check_not_merged
 
 blueprint = Blueprint("friends", __name__, url_prefix="/v1/players/<player:player>")
 
@@ -38,6 +39,8 @@ def list_friends(request: Request, player: str) -> Response:
     list_name = f"/players/{player}/friends/{state}"
     after = read_id_cursor(list_name, request.query.get("cursor"))
     found, last = friends.list_friends(request.lb, player, state, request.query["limit"], after)
+    if not found:
+        check_not_merged(request.lb, player)
     return answer(
         {
             "friends": [
@@ -60,7 +63,7 @@ def list_friends(request: Request, player: str) -> Response:
     body=schemas.LinkSchema,
     body_limit=LINK_BODY_LIMIT,
     answers={200: answers.LinkedAnswer},
-    errors=ACT_ERRORS,
+    errors=(*ACT_ERRORS, "player_merged"),
 )
 def link_friends(request: Request, player: str) -> Response:
     """Make up to 1,000 players friends of a player at once; its other friends stay."""

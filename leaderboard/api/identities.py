@@ -20,8 +20,10 @@ blueprint = Blueprint("identities", __name__, url_prefix="/v1")
     role=Role.SERVER,
     body=schemas.IdentitySchema,
     answers={200: answers.IdentityAnswer, 201: answers.IdentityAnswer},
-    errors=("identity_taken", "quota_exceeded", "player_not_found", "player_erased", "outcome_unknown"),
-)
+    errors=(
+        "identity_taken", "quota_exceeded", "player_not_found", "player_erased", "outcome_unknown",
+    ),
+)  # fmt: skip
 def put_identity(request: Request, player: str, provider: str) -> Response:
     """Link an account elsewhere to a player.
 

@@ -182,7 +182,7 @@ def _responses(found: Operation, method: str, arguments: list[str], limit: str |
     if limit is not None:
         codes.add("rate_limited")
     if "player" in arguments:
-        codes.add("player_not_found")
+        codes |= {"player_not_found", "player_moved"}
     by_status: dict[int, list[str]] = {}
     for code in sorted(codes):
         by_status.setdefault(CATALOGUE[code][0], []).append(code)

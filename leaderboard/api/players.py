@@ -12,6 +12,7 @@ from leaderboard.api.shapes import show_entry, show_export, show_place, show_pro
 from leaderboard.callers import Role
 from leaderboard.cursors import read_id_cursor, write_id_cursor
 from leaderboard.errors import Problem
+from leaderboard.gone import check_not_merged
 from leaderboard.store.client import after_write
 
 blueprint = Blueprint("players", __name__, url_prefix="/v1")
@@ -175,6 +176,8 @@ def list_player_entries(request: Request, player: str) -> Response:
     snapshots, last = boards.list_boards(lb, request.query["limit"], after, None)
     now, own = lb.clock.now_ms(), request.caller.hidden_self
     rows = standings.find_player_entries(lb, snapshots, request.caller.may_read, player, now, hidden_self=own)
+    if not rows:
+        check_not_merged(lb, player)
     return answer(
         {
             "entries": [

@@ -8,6 +8,7 @@ import orjson
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from leaderboard.api.merged import lead_on
 from leaderboard.errors import Problem
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def problem_response(problem: Problem) -> Response:
 def register_error_handlers(app: Flask) -> None:
     @app.errorhandler(Problem)
     def on_problem(problem: Problem) -> Response:
+        problem = lead_on(problem)
         if problem.status in _DENIALS:
             try:
                 app.extensions["leaderboard"].claim.confirm(trusting_s=0.0)

@@ -25,8 +25,8 @@ from leaderboard.scores import unscale
 blueprint = Blueprint("reviews", __name__, url_prefix="/v1/admin/reviews")
 
 DECIDE_ERRORS = (
-    "review_not_found", "review_decided", "player_erased", "board_not_found", "board_redefined", "period_settled",
-    "score_out_of_range", "too_many_held", "entry_changed", "archive_unavailable", "outcome_unknown",
+    "review_not_found", "review_decided", "player_erased", "player_merged", "board_not_found", "board_redefined",
+    "period_settled", "score_out_of_range", "too_many_held", "entry_changed", "archive_unavailable", "outcome_unknown",
 )  # fmt: skip
 
 

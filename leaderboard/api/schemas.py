@@ -145,6 +145,10 @@ class IdentitySchema(Schema):
     )
 
 
+class MergeSchema(Schema):
+    into = PlayerId(required=True, metadata={"description": "The player that stays."})
+
+
 class LinkSchema(Schema):
     players = fields.List(PlayerId(), required=True, validate=validate.Length(1, LINK_MOST))
 

@@ -173,7 +173,8 @@ def show_export(data: PlayerData) -> dict[str, Any]:
     return {
         "player": show_profile(data.profile, private=True),
         "exported_at": show_instant(data.at_ms),
-        "device_hash": data.device,
+        "device_hashes": data.devices,
+        "merged": data.merged,
         "ban": show_ban(data.ban) if data.ban else None,
         "sessions": [{"expires_at": show_instant(at_ms)} for at_ms in data.sessions_ms],
         "friends": [

@@ -16,6 +16,7 @@ from leaderboard.boards import Snapshot
 from leaderboard.callers import Role
 from leaderboard.cursors import Cursor, read_cursor, read_id_cursor, write_cursor, write_id_cursor
 from leaderboard.errors import FieldError, Problem, invalid
+from leaderboard.gone import check_not_merged
 from leaderboard.model import Board, Occurrence, Period, PeriodKind
 from leaderboard.scores import unscale
 
@@ -119,6 +120,8 @@ def list_friends_standings(request: Request, board: str, player: str) -> Respons
     def read(asked: Asked) -> dict[str, Any]:
         where, limit = (request.lb, asked.snapshot, asked.occurrence), request.query["limit"]
         page = standings.page_of_friends(*where, player, limit, cursor, hidden_self=request.caller.hidden_self)
+        if page.total == 0:
+            check_not_merged(request.lb, player)
         entries = [show_entry(asked.board, friend.entry) | {"board_rank": friend.board_rank} for friend in page.entries]
         return (
             _show_heading(asked)

@@ -32,6 +32,7 @@ _ITEM = schemas.BatchItemSchema()
 
 SUBMIT_ERRORS = (
     "board_not_found", "forbidden", "board_frozen", "board_archived", "period_over", "player_erased",
+    "player_merged",
     "score_out_of_range", "rule_broken", "too_many_held", "idempotency_key_reused", "rate_limited", "outcome_unknown",
     "maintenance", "attempt_required", "attempt_invalid", "signature_required", "signature_invalid",
     "signature_expired",

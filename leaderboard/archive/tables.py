@@ -24,8 +24,10 @@ About boards
 
 About players
     ``lb_players``        player → created_ms, display_name, avatar_url, country, platform, attributes (JSON), device
-                          (digest), identities (JSON: provider → subject), each or NULL; submissions; state
-                          (``erasing``, ``erased`` or NULL), erased_until_ms (or NULL); ban (store/lua/ban.lua, or NULL)
+                          (digests, spaces between), identities (JSON: provider → subject), each or NULL; submissions;
+                          state (``erasing``, ``erased``, ``merging;into``, ``merged;into`` or NULL), erased_until_ms
+                          (or NULL); ban (store/lua/ban.lua, or NULL); merged (players that were merged into it,
+                          spaces between, or NULL), absorbs (one whose merge is not finished, or NULL)
     ``lb_sessions``       player, session (``s:<digest>``) → expires_ms
     ``lb_friends``        player, other → side (``state;at_ms;who``, see store/lua/friends.lua); also found by other
     ``lb_reviews``        review → player, board, at_ms, rules (the names of those that are broken, a space before and
@@ -142,6 +144,8 @@ class Tables:
             Column("erased_until_ms", BigInteger),
             Column("identities", Text),
             Column("ban", Text),
+            Column("merged", Text),
+            Column("absorbs", Text),
         )
         self.sessions = found_by_text("sessions", _id("player"), _id("session"), _required("expires_ms", BigInteger))
         self.friends = found_by_text("friends", _id("player"), _id("other"), _required("side", Text))

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 #: Which columns a player's fields go to; those that the archive does not keep are not there.
-_PLAYER_FIELDS = ("display_name", "avatar_url", "country", "platform", "attributes", "device", "identities")
+_PLAYER_FIELDS = (
+    "display_name", "avatar_url", "country", "platform", "attributes", "device", "identities", "state", "merged",
+    "absorbs",
+)  # fmt: skip
 
 
 def forget_player(audit: Table, condition: ColumnElement[bool]) -> Update:
@@ -227,7 +230,9 @@ class _Batch:
         row = self._player_row(player.decode(), created_ms)
         # An empty table of Lua's arrives as an empty list.
         for field, value in changes.items() if changes else ():
-            if field.decode() in _PLAYER_FIELDS:
+            if field == b"submissions":
+                row["submissions"] = int(value or 0)
+            elif field.decode() in _PLAYER_FIELDS:
                 row[field.decode()] = value.decode() or None
 
     def _player_row(self, player: str, created_ms: int) -> Row:

@@ -20,6 +20,7 @@ from leaderboard import definitions
 from leaderboard.api.fields import show_instant
 from leaderboard.attached import detach
 from leaderboard.entries import Place, read_entry, score_of
+from leaderboard.gone import merged_into
 from leaderboard.model import Board, Entry, Ties
 from leaderboard.moving.document import Document, ExportError, Progress
 
@@ -152,7 +153,8 @@ def _rows(lb: Installation, connection: Connection, board: Board, period_id: str
         packed = order_key[: -len(row.player.encode())] + bytes(4) + row.metadata
         entry = read_entry(board, rank, Place(score_of(order_key), order_key[7:]), packed, None)
         # A name that is about to be erased is shown nowhere any more.
-        yield _Row(entry, None if row.state else row.display_name, row.newest_ms, row.submissions)
+        is_named = row.state is None or merged_into(row.state)
+        yield _Row(entry, row.display_name if is_named else None, row.newest_ms, row.submissions)
 
 
 def exact(scaled: int, decimals: int) -> str:

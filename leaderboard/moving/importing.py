@@ -399,6 +399,8 @@ class Import:
                 self._summary.kept += 1
             case b"erased":
                 self._summary.skipped["of players who were erased"] += 1
+            case b"merged":
+                self._summary.skipped["of players who were merged into others"] += 1
             case b"banned":
                 self._summary.skipped["of players who are banned"] += 1
             case b"repeat":

@@ -14,6 +14,7 @@ from sqlalchemy import Table, func, select, tuple_
 from leaderboard import definitions
 from leaderboard.bans import read_ban
 from leaderboard.entries import pack_entry, score_of
+from leaderboard.gone import merged_into
 from leaderboard.idempotency import ANSWER_KEPT_MS, KEPT_KEYS
 from leaderboard.model import Ties
 from leaderboard.opened import Kept, Opened, pack
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 AT_ONCE = 5_000
 
 _PUBLIC = ("display_name", "avatar_url", "country")
-_PROFILE = (*_PUBLIC, "platform", "attributes", "device", "identities")
+_PROFILE = (*_PUBLIC, "platform", "attributes", "device", "identities", "merged", "absorbs")
 
 #: One idempotency record (store/lua/replay.lua).
 _REPLAY_WIDTH = 28
@@ -121,10 +122,9 @@ def _players(lb: Installation, rows: Sequence[Any]) -> list[Command]:
         if fields:
             commands.append(("HSET", key, *fields))
         public = {name: value for name in _PUBLIC if (value := getattr(row, name)) is not None}
-        if public and row.state is None:
+        if public and (row.state is None or merged_into(row.state)):
             commands.append(("HSET", lb.keys.names, row.player, orjson.dumps(public)))
-        if row.device is not None:
-            commands.append(("SET", lb.keys.device(row.device), row.player))
+        commands += [("SET", lb.keys.device(digest), row.player) for digest in (row.device or "").split()]
         for provider, subject in orjson.loads(row.identities or "{}").items():
             # The nonce tells announcements apart, and there are none yet.
             commands.append(("SET", lb.keys.identity(provider, subject), f"{row.player};-"))

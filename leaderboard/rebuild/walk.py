@@ -27,7 +27,9 @@ AT_ONCE = 2_000
 #: Boards in one share, each with all its seasons and standings; and players with all their friends.
 BOARDS_AT_ONCE = FRIENDS_AT_ONCE = 200
 
-_PROFILE = ("display_name", "avatar_url", "country", "platform", "attributes", "device", "identities")
+_PROFILE = (
+    "display_name", "avatar_url", "country", "platform", "attributes", "device", "identities", "merged", "absorbs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tests.client import Client
 OPERATIONS = {
     "sign_in", "create_session", "sign_out", "get_player", "put_player", "patch_player", "delete_player",
     "export_player", "list_player_entries", "list_friends", "put_friend", "delete_friend", "put_block",
-    "delete_block", "link_friends", "put_identity", "delete_identity", "find_identity",
+    "delete_block", "link_friends", "merge_player", "put_identity", "delete_identity", "find_identity",
     "list_boards", "get_board", "submit_score", "submit_batch", "open_attempt", "list_standings", "get_entry",
     "list_around", "list_friends_standings", "lookup_entries", "get_distribution", "list_periods", "put_board",
     "get_board_definition", "delete_board", "reset_board", "put_entry", "delete_entry", "list_keys", "create_key",

@@ -218,6 +218,7 @@ def test_a_store_that_refuses_to_write_changes_nothing_and_answers_reads(
             (own_api.admin, "POST", "/v1/admin/boards/main/reset", {"season": "s1"}),
             (own_api.server, "PUT", "/v1/players/alice/friends/bob", None),
             (own_api.server, "PUT", "/v1/players/alice/identities/steam", {"subject": "1"}),
+            (own_api.server, "POST", "/v1/players/alice/merge", {"into": "bob"}),
         ):
             assert unavailable(caller.call(method, path, body, {"Idempotency-Key": "k"})), (method, path)
         assert own_api.table() == [(1, "bob", 20), (2, "alice", 10)]

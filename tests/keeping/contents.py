@@ -295,7 +295,9 @@ def assert_archive_is_store(archive: Archive, raw: redis.Redis) -> None:
     devices = {
         key.removeprefix("lb:device:"): one.value.decode() for key, one in keys.items() if key.startswith("lb:device:")
     }
-    signed_in = {row.device: row.player for row in every_row(archive, tables.players) if row.device}
+    signed_in = {
+        device: row.player for row in every_row(archive, tables.players) for device in (row.device or "").split()
+    }
     assert_same("devices", signed_in, devices)
     identities = {
         key: one.value.partition(b";")[0].decode() for key, one in keys.items() if key.startswith("lb:identity:")
@@ -361,6 +363,8 @@ def _player(row: Row[Any]) -> dict[str, str]:
         "state": row.state,
         "until": row.erased_until_ms,
         "ban": row.ban,
+        "merged": row.merged,
+        "absorbs": row.absorbs,
     }
     return {name: str(value) for name, value in columns.items() if value is not None}
 

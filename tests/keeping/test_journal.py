@@ -251,6 +251,7 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("PUT", "/v1/players/alice/blocks/dave", None),
     ("PUT", "/v1/players/alice/identities/steam", {"subject": "2"}),
     ("PUT", "/v1/players/dave/identities/steam", {"subject": "9"}),
+    ("POST", "/v1/players/alice/merge", {"into": "dave"}),
     ("PUT", "/v1/admin/boards/main", {"title": "Another"}),
     ("PUT", "/v1/admin/boards/new", {}),
     ("PUT", "/v1/admin/boards/main/entries/alice", {"score": 1, "reason": "replay checked"}),

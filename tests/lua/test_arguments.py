@@ -363,6 +363,27 @@ def test_a_review_is_not_reopened_by_arguments_that_are_not_right(
         lb.store.change("reopen_review", [*place, *lb.keys.standings("main", "all")][:keys], args)
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("alice", "alice", 1, 16), ("alice", "b b", 1, 16), ("a;b", "bob", 1, 16), ("", "bob", 1, 16),
+        ("alice", "", 1, 16), ("alice", "bob", "x", 16), ("alice", "bob", 1, "x"), ("alice", "bob", 1),
+        ("alice", "bob", 1, 16, 17),
+    ],
+)  # fmt: skip
+def test_a_merge_of_what_are_no_two_players_does_not_begin(
+    app: Flask, api: Client, raw: redis.Redis, args: Any
+) -> None:
+    api.define("main")
+    for player in ("alice", "bob"):
+        api.submit(player, 1)
+    keys = app.extensions["leaderboard"].keys
+    with unchanged(raw), pytest.raises(redis.ResponseError, match="LB_ARGUMENTS"):
+        app.extensions["leaderboard"].store.change(
+            "begin_merge", [keys.player("alice"), keys.player("bob"), keys.held("alice"), keys.names], args
+        )
+
+
 def test_the_library_names_every_file_of_its_folder() -> None:
     names = [file.name for file in (resources.files("leaderboard.store") / "lua").iterdir()]
     assert sorted(names) == sorted(f"{name}.lua" for name in FILES)

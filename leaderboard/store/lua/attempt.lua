@@ -63,8 +63,8 @@ end
 --          12 the most in a period, '' for any number · 13 when that period began, ms · 14 board
 --   reply  {"opened", how many more may be, -1 for any number}
 --          {"used_up"} · {"limited", retry_after_ms, reset_ms} · {"banned", ends_ms} · {"ended"}: its ban is over and to be
---          lifted first · {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
---          {"journal_full"}
+--          lifted first · {"unauthenticated"} · {"erased"} · {"merged", into} · {"maintenance"} · {"stale"}
+--          {"closed", state} · {"journal_full"}
 --   cost   O(A log A) for A open attempts
 local function open_attempt(keys, args)
   if #keys ~= 6 or #args ~= 14 then return redis.error_reply('LB_ARGUMENTS open_attempt takes 6 keys and 14 arguments') end
@@ -80,7 +80,7 @@ local function open_attempt(keys, args)
   local known = redis.call('HMGET', keys[1], 'state', 'created_at', 'ban', session ~= '' and session or 'created_at')
   local session_expires = session ~= '' and tonumber(known[4] or 0)
   if session_expires and session_expires <= now then return {'unauthenticated'} end
-  if known[1] then return {'erased'} end
+  if known[1] then return gone(known[1]) end
   local banned = known[3] and ban_refuses(known[3], now, false)
   if banned then return banned end
   local gate = read_gate(keys[2])

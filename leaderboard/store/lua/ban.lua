@@ -29,10 +29,11 @@ end
 -- set_ban: ban a player, or change its ban. What it has in standings is hidden by place_player afterwards.
 --   keys   1 player hash · 2 index of bans · 3 ends of bans
 --   args   1 player · 2 now_ms · 3 kind · 4 ends_ms, '' for never · 5 author · 6 reason (JSON)
---   reply  {"banned", the ban}, as it was where kind, end and reason are the same · {"erased"} · {"missing"}
+--   reply  {"banned", the ban}, as it was where kind, end and reason are the same · {"erased"} · {"merged", into}
+--         {"missing"}
 local function set_ban(keys, args)
   local known = redis.call('HMGET', keys[1], 'state', 'created_at', 'ban')
-  if known[1] then return {'erased'} end
+  if known[1] then return gone(known[1]) end
   if not known[2] then return {'missing'} end
   if known[3] then
     local kind, ends, reason = string.match(known[3], '^(%a+);(%d*);%d+;[^;]*;(.*)$')

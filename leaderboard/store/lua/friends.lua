@@ -26,12 +26,16 @@ end
 --          5 the most sides a player may make itself · 6 the most sides with which it still gets invitations; less, so
 --          that a flood of them does not keep it from acting
 --   reply  {state of the player's side, or "none"} · {"missing"} · {"erased"} · {"refused"}: one blocks the other · {"full"}
---          {"journal_full"}
+--          {"merged", into, which of the two} · {"journal_full"}
 --   cost   O(1)
 local function befriend(keys, args)
   local player, other, now, act = args[1], args[2], args[3], args[4]
   local mine, theirs = side_of(keys[1], other), side_of(keys[2], player)
   if act == 'part' or act == 'unblock' then
+    for i = 3, 4 do
+      local into = merged_into(redis.call('HGET', keys[i], 'state') or '')
+      if into then return {'merged', into, i == 3 and player or other} end
+    end
     -- Taking back needs nobody to exist any more. A block is not lifted by parting, nor a friendship by unblocking.
     if (act == 'unblock') ~= (mine == 'blocked') then return {mine} end
     set_side(keys[1], player, other, 'none', now)
@@ -41,7 +45,11 @@ local function befriend(keys, args)
   end
   for i = 3, 4 do
     local known = redis.call('HMGET', keys[i], 'state', 'created_at')
-    if known[1] then return {'erased'} end
+    if known[1] then
+      local reply = gone(known[1])
+      reply[3] = i == 3 and player or other
+      return reply
+    end
     if not known[2] then return {'missing'} end
   end
   if journal_is_full() then return {'journal_full'} end

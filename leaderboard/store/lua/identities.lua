@@ -26,10 +26,11 @@ end
 --   args   1 player · 2 now_ms · 3 provider · 4 subject · 5 nonce · 6 the most identities a player may have
 --          7 "mine" when the identity's key names this player already
 --   reply  {"announced", nonce;subject of another one that may be left to free, or ''} · {"linked"}: it has been, with
---          nothing left to do · {"full"} · {"missing"} · {"erased"} · {"journal_full"}
+--          nothing left to do · {"full"} · {"missing"} · {"erased"} · {"merged", into}
+--          {"journal_full"}
 local function announce_identity(keys, args)
   local known = redis.call('HMGET', keys[1], 'state', 'created_at')
-  if known[1] then return {'erased'} end
+  if known[1] then return gone(known[1]) end
   if not known[2] then return {'missing'} end
   local identities, count = read_identities(keys[1]), 0
   if identities[args[3]] == args[4] and args[7] == 'mine' then return {'linked'} end
@@ -58,11 +59,12 @@ register('take_identity', take_identity, {})
 -- dropped.
 --   keys   1 player hash
 --   args   1 player · 2 now_ms · 3 provider · 4 subject · 5 nonce · 6 the most identities a player may have
---   reply  {"linked", what `c:<provider>` holds now, or ''} · {"stale"}: it is not announced any more · {"full"} · {"erased"}
+--   reply  {"linked", what `c:<provider>` holds now, or ''} · {"stale"}: it is not announced any more · {"full"}
+--          {"erased"} · {"merged", into}
 local function link_identity(keys, args)
   local field = 'c:' .. args[3]
   local known = redis.call('HMGET', keys[1], 'state', field)
-  if known[1] then return {'erased'} end
+  if known[1] then return gone(known[1]) end
   if known[2] ~= args[5] .. ';' .. args[4] then return {'stale'} end
   local identities, count = read_identities(keys[1]), 0
   for _ in pairs(identities) do count = count + 1 end
@@ -83,9 +85,11 @@ register_change('link_identity', link_identity, {})
 -- yield_identity: make sure that a player whom an identity's key names will not link it by that word.
 --   keys   1 player hash
 --   args   1 provider · 2 subject · 3 nonce in the identity's key
---   reply  {"linked"}: it has · {"free"}
+--   reply  {"linked"}: it has · {"free"} · {"merged", into}: what it had is that one's
 local function yield_identity(keys, args)
   if read_identities(keys[1])[args[1]] == args[2] then return {'linked'} end
+  local into = merged_into(redis.call('HGET', keys[1], 'state') or '')
+  if into then return {'merged', into} end
   local field = 'c:' .. args[1]
   if redis.call('HGET', keys[1], field) == args[3] .. ';' .. args[2] then redis.call('HDEL', keys[1], field) end
   return {'free'}
@@ -95,10 +99,12 @@ register_change('yield_identity', yield_identity, {'allow-oom'})
 -- unlink_identity: `c:<provider>` names the subject until its key is dropped.
 --   keys   1 player hash
 --   args   1 player · 2 now_ms · 3 provider
---   reply  {"unlinked", what `c:<provider>` holds now} · {"none"}
+--   reply  {"unlinked", what `c:<provider>` holds now} · {"none"} · {"merged", into}
 local function unlink_identity(keys, args)
   local identities = read_identities(keys[1])
   local subject = identities[args[3]]
+  local into = merged_into(redis.call('HGET', keys[1], 'state') or '')
+  if into then return {'merged', into} end
   -- An erasure takes them all itself.
   if not subject or redis.call('HEXISTS', keys[1], 'state') == 1 then return {'none'} end
   identities[args[3]] = nil

@@ -6,7 +6,8 @@
 --   args   1 player, or a stand-in · 2 now_ms · 3 revision · 4 season · 5 board · 6 period id
 --          7 expires_at_ms of the standings where it has no entry yet, '' for never · 8 ties
 --          9 submissions · 10 newest_ms · 11 metadata · 12 achieved_ms · 13 number of tiebreaks T · 14 score · T tiebreaks
---   reply  {"put"} · {"same"}: it stood there already · {"erased"} · {"stale"} · {"journal_full"}
+--   reply  {"put"} · {"same"}: it stood there already · {"erased"} · {"merged", into} · {"stale"}
+--         {"journal_full"}
 --   cost   O(log N)
 -- It is not counted as a submission, and a board that takes none takes it. Of standings that have expired only the archive
 -- keeps entries.
@@ -15,7 +16,7 @@ local function put_entry(keys, args)
   -- Nobody is behind a stand-in any more (see anonymise).
   local nameless = string.find(player, '\1', 1, true)
   local known = nameless and {} or redis.call('HMGET', keys[1], 'state', 'created_at', 'ban')
-  if known[1] then return {'erased'} end
+  if known[1] then return gone(known[1]) end
   if is_stale(read_gate(keys[2]), args[3], args[4]) then return {'stale'} end
 
   local standings, tiebreaks, values = standings_at(keys, 4, 1), tonumber(args[13]), {}

@@ -85,7 +85,8 @@ local function find_outlier(keys, args)
   for i = 12, 18 do numbers[i - 11] = tonumber(args[i]) end
   local gate = read_gate(keys[2])
   if is_stale(gate, args[3], args[4]) then return {'stale'} end
-  if redis.call('HGET', keys[1], 'state') then return {'erased'} end
+  local state = redis.call('HGET', keys[1], 'state')
+  if state then return gone(state) end
   local standings, epoch = standings_at(keys, 4, 1), tonumber(gate[4] or 0)
   local bytes = redis.call('HGET', standings.entries, player)
   if not bytes or string.sub(bytes, 1, WIDTH * (tiebreaks + 2)) ~= args[8] then return {'changed'} end
@@ -128,7 +129,7 @@ local function approve_outlier(keys, args)
   local changed = ''
   if held[12][2] == 1 then
     local known, gate = redis.call('HMGET', keys[1], 'state', 'ban'), read_gate(keys[2])
-    if known[1] then return {'erased'} end
+    if known[1] then return gone(known[1]) end
     if is_stale(gate, args[3], args[4]) then return {'stale'} end
     local standings, tiebreaks, period_id = standings_at(keys, 5, 1), #held[6], held[11][1]
     local expires_at = redis.call('ZSCORE', keys[4], period_id)

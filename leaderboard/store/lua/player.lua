@@ -18,11 +18,11 @@ end
 -- write_profile: create a player, or change some fields of one.
 --   keys   1 player hash · 2 names
 --   args   1 player · 2 now_ms · 3 "create" or "existing" · then field, value, …; '' removes the field
---   reply  {"created"} · {"changed"} · {"erased"} · {"missing"} · {"journal_full"}
+--   reply  {"created"} · {"changed"} · {"erased"} · {"merged", into} · {"missing"} · {"journal_full"}
 --   cost   O(F)
 local function write_profile(keys, args)
   local known = redis.call('HMGET', keys[1], 'state', 'created_at')
-  if known[1] then return {'erased'} end
+  if known[1] then return gone(known[1]) end
   if not known[2] and args[3] ~= 'create' then return {'missing'} end
   if journal_is_full() then return {'journal_full'} end
   local changes = {}
@@ -41,12 +41,19 @@ local function write_profile(keys, args)
 end
 register_change('write_profile', write_profile, {})
 
+-- Words with spaces between, and one more; nil where it is among them.
+local function add_word(words, word)
+  if not words then return word end
+  if string.find(' ' .. words .. ' ', ' ' .. word .. ' ', 1, true) then return nil end
+  return words .. ' ' .. word
+end
+
 -- open_session: sign a player in, and make its profile if this is the first time.
 --   keys   1 player hash · 2 names
 --   args   1 player · 2 now_ms · 3 session field · 4 expires_ms · 5 the most sessions a player may have
 --          6 device digest, '' for none · 7 display name for a new player, '' for none
---   reply  {"created"} · {"known"} · {"erased"} · {"banned", ends_ms} · {"ended"}: its ban is over and to be lifted first
---          {"journal_full"}
+--   reply  {"created"} · {"known"} · {"erased"} · {"merged", into} · {"banned", ends_ms}
+--          {"ended"}: its ban is over and to be lifted first · {"journal_full"}
 --   cost   O(F) for F fields of the player
 local function open_session(keys, args)
   local fields = redis.call('HGETALL', keys[1])
@@ -58,7 +65,7 @@ local function open_session(keys, args)
       player[fields[i]] = fields[i + 1]
     end
   end
-  if player.state then return {'erased'} end
+  if player.state then return gone(player.state) end
   local refusal = player.ban and ban_refuses(player.ban, now, false)
   if refusal then return refusal end
   if journal_is_full() then return {'journal_full'} end
@@ -71,7 +78,7 @@ local function open_session(keys, args)
     end
   end
   local changes = {}
-  if args[6] ~= '' and player.device ~= args[6] then changes.device = args[6] end
+  if args[6] ~= '' then changes.device = add_word(player.device, args[6]) end
   if args[7] ~= '' and not player.created_at then changes.display_name = args[7] end
   for field, value in pairs(changes) do redis.call('HSET', keys[1], field, value) end
   if not player.created_at then
@@ -113,15 +120,16 @@ register_change('end_session', end_session, {'allow-oom'})
 -- begin_erasure: refuse everything for this player from now on, and say what else is kept about it.
 --   keys   1 player hash · 2 names
 --   args   1 player · 2 now_ms
---   reply  {"erasing", device digest or ''} · {"erased"} · {"missing"}
+--   reply  {"erasing", devices (digests), the players that were merged into it, one that is being merged into it; each
+--          with spaces between, '' for none} · {"erased"} · {"merged", into} · {"missing"}
 local function begin_erasure(keys, args)
-  local known = redis.call('HMGET', keys[1], 'state', 'created_at', 'device')
-  if known[1] == 'erased' then return {'erased'} end
+  local known = redis.call('HMGET', keys[1], 'state', 'created_at', 'device', 'merged', 'absorbs')
+  if known[1] and known[1] ~= 'erasing' then return gone(known[1]) end
   if not known[1] and not known[2] then return {'missing'} end
   redis.call('HSET', keys[1], 'state', 'erasing')
   redis.call('HDEL', keys[2], args[1])
   if not known[1] then record('erasing', tonumber(args[2]), args[1]) end
-  return {'erasing', known[3] or ''}
+  return {'erasing', known[3] or '', known[4] or '', known[5] or ''}
 end
 register_change('begin_erasure', begin_erasure, {'allow-oom'})
 
@@ -137,12 +145,13 @@ end
 register('drop_device', drop_device, {'allow-oom'})
 
 -- finish_erasure: leave only a mark that refuses the id for a while.
---   keys   1 player hash · 2 index of bans · 3 ends of bans · then keys to drop
+--   keys   1 player hash · 2 index of bans · 3 ends of bans · 4 names · then keys to drop
 --   args   1 player · 2 now_ms · 3 expires_at_ms of the mark
 --   reply  {"erased"}
 local function finish_erasure(keys, args)
-  redis.call('DEL', keys[1], unpack(keys, 4))
+  redis.call('DEL', keys[1], unpack(keys, 5))
   for i = 2, 3 do redis.call('ZREM', keys[i], args[1]) end
+  redis.call('HDEL', keys[4], args[1])
   redis.call('HSET', keys[1], 'state', 'erased')
   redis.call('PEXPIREAT', keys[1], args[3])
   record('erased', tonumber(args[2]), args[1], tonumber(args[3]))

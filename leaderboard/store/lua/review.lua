@@ -53,7 +53,7 @@ end
 --            is the last one · 7 what it is to be from now on · 8 "approved" where an approval is taken back, else "rejected"
 --          9 revision · 10 season · 11 board · 12 ties · 13 number of tiebreaks
 --          then per standings: period id, entry before the approval ('' for none), entry after it
---   reply  {"open"} · {"moved"}: look it up once more · {"erased"} · {"too_many_held"} · {"journal_full"} · {"stale"}
+--   reply  {"open"} · {"moved"}: look it up once more · {"erased"} · {"merged", into} · {"too_many_held"} · {"journal_full"} · {"stale"}
 --          {"entry_changed", period id}: what the approval left there is not what stands there now
 --   cost   O(S log N)
 local function reopen_review(keys, args)
@@ -62,7 +62,8 @@ local function reopen_review(keys, args)
   if not fits or #args ~= 13 + 3 * changed or changed % 1 ~= 0 or approved ~= (changed > 0) then
     return redis.error_reply('LB_ARGUMENTS reopen_review takes what its header says')
   end
-  if redis.call('HGET', keys[1], 'state') then return {'erased'} end
+  local state = redis.call('HGET', keys[1], 'state')
+  if state then return gone(state) end
   if (redis.call('GET', keys[3]) or '') ~= args[6] then return {'moved'} end
   if approved and is_stale(read_gate(keys[4]), args[9], args[10]) then return {'stale'} end
   if journal_is_full() then return {'journal_full'} end

@@ -89,7 +89,7 @@ end
 --          {"limited", retry_after_ms, reset_ms, "board" or "player"}
 --          {"doubtful", retry_after_ms}: it may have come before, and been forgotten for others
 --          {"banned", ends_ms} · {"ended"}: its ban is over and to be lifted first
---          {"refused"} · {"unauthenticated"} · {"erased"} · {"maintenance"} · {"stale"} · {"closed", state}
+--          {"refused"} · {"unauthenticated"} · {"erased"} · {"merged", into} · {"maintenance"} · {"stale"} · {"closed", state}
 --          {"journal_full"}
 --          {"out_of_range", i}: the i-th number (0 the score, else a tiebreak) of a sum
 --   cost   O(S log N) for S standings of N entries
@@ -99,7 +99,8 @@ local function submit(keys, args)
     session ~= '' and session or 'created_at', 'ban')
   local session_expires = session ~= '' and tonumber(known[4] or 0)
   if session_expires and session_expires <= now then return {'unauthenticated'} end
-  if known[1] then return {'erased'} end
+  local into = known[1] and merged_into(known[1])
+  if known[1] and not into then return {'erased'} end
 
   local gate = read_gate(keys[2])
   local digest, epoch = args[6], tonumber(gate[4] or 0)
@@ -115,6 +116,8 @@ local function submit(keys, args)
       return refusal
     end
   end
+  -- Only now: what counted before its player was merged is still known by its key, and must not count once more.
+  if into then return {'merged', into} end
   if args[9] == 'refused' then return {'refused'} end
   if is_stale(gate, args[7], args[8]) then return {'stale'} end
   -- An admin may correct entries and approve what is held while a board takes no submissions.

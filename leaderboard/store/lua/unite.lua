@@ -21,7 +21,13 @@ local function unite_entries(policy, tiebreaks, one, other)
   if policy == 'latest' then
     -- It has had this result since the earlier of the two.
     local since = newer
-    if same_result(one, other, tiebreaks) and older.achieved < newer.achieved then since = older end
+    if same_result(one, other, tiebreaks) then
+      if older.achieved < newer.achieved then since = older end
+    elseif older.newest > newer.achieved then
+      -- In between it had the other one. It has come back after that: when it did at the latest is known.
+      local prefix = string.sub(newer.prefix, 1, WIDTH * tiebreaks) .. pack_number(newer.newest)
+      since = {achieved = newer.newest, prefix = prefix}
+    end
     return keep(newer, since.achieved, since.prefix, newer.newest, newer.metadata)
   end
 
