@@ -343,7 +343,12 @@ def test_who_is_banned_is_not_merged(two: Client, raw: redis.Redis, player: str,
 
 
 def test_who_has_something_held_is_not_merged(two: Client, raw: redis.Redis) -> None:
-    two.define("main", policy="sum", periods=[{"kind": "alltime"}], rules={"max_score": {"value": 50, "then": "hold"}})
+    two.define(
+        "main",
+        policy="sum",
+        periods=[{"kind": "alltime"}],
+        rules={"max_score": {"value": 50, "then": "hold", "servers": True}},
+    )
     assert two.submit("old", 99)["outcome"] == "held"
     with unchanged(raw):
         refused(two.server.call("POST", MERGE, {"into": "new"}), 409, "reviews_open")
