@@ -82,7 +82,7 @@ def test_what_is_held_is_in_no_standings_and_shows_what_an_admin_needs(
     review = desk.newest()
     assert review == {
         "id": review["id"], "board": "main", "player": "alice", "state": "open", "at": at, "score": 1000.5,
-        "tiebreaks": {"wins": 3, "losses": 0}, "metadata": {"car": "red"}, "achieved_at": achieved,
+        "tiebreaks": {"wins": 3, "losses": 0}, "metadata": {"car": "red"}, "replay": None, "achieved_at": achieved,
         "period_ids": review["period_ids"], "verdict": None, "evidence": None,
         "rules": [{"rule": "max_score", "value": 1000, "seen": 1000.5}],
     }  # fmt: skip
@@ -587,10 +587,12 @@ def test_each_decision_is_an_act_of_its_own(api: Client, desk: Desk) -> None:
     ]
 
 
-def test_a_players_export_has_what_is_held_and_what_was_decided(api: Client, desk: Desk) -> None:
+def test_a_players_export_has_what_is_held_and_what_was_decided(api: Client, desk: Desk, clock: SetClock) -> None:
     define(api)
     alice = api.player("alice")
-    one, _ = hold(api, desk, metadata={"car": "red"}), hold(api, desk)
+    one = hold(api, desk, metadata={"car": "red"})
+    clock.pass_ms(1)
+    hold(api, desk)
     desk.decide(one, "approve")
     desk.archive()
     for caller, path in ((api.server, "/v1/players/alice/export"), (alice, "/v1/players/me/export")):
