@@ -46,6 +46,7 @@ SCORE_RULES: dict[str, dict[str, Any]] = {
     "min_interval_s": {"value": 0.001, "then": "reject"},
     "min_submissions_before_top": {"value": 10**4, "top": 10, "from_entries": 100, "then": "hold"},
 }
+ATTEMPTS = {"most": 10**6, "max_score_per_s": {"value": 10**12, "then": "hold"}}
 RATE = {"burst": 1000, "per_s": 100}
 
 
@@ -57,6 +58,8 @@ class Case:
     player_rate: bool = False
     keyed: bool = False
     signed: bool = False
+    #: Each names an attempt, opened before it is timed.
+    attempts: bool = False
 
     @property
     def board(self) -> str:
@@ -66,15 +69,17 @@ class Case:
 def cases() -> list[Case]:
     """The first is what the others are compared with."""
     none = {"rate": None}
-    every = SCORE_RULES | {"rate": RATE, "signed": True}
+    every = SCORE_RULES | {"rate": RATE, "signed": True, "attempts": ATTEMPTS}
     return [
         Case("plain", none),
         Case("idempotency key", none, keyed=True),
         Case("rate", {"rate": RATE}),
         Case("player_rate", none, player_rate=True),
         *(Case(name, none | {name: rule}) for name, rule in SCORE_RULES.items()),
+        Case("attempt", none | {"attempts": {}}, attempts=True),
+        Case("max_score_per_s", none | {"attempts": ATTEMPTS}, attempts=True),
         Case("signed", none | {"signed": True}, keyed=True, signed=True),
-        Case("every rule", every, player_rate=True, keyed=True, signed=True),
+        Case("every rule", every, player_rate=True, keyed=True, signed=True, attempts=True),
     ]
 
 
@@ -122,7 +127,7 @@ def measure(
     # One round more, that warms up and does not count.
     for number in range(rounds + 1):
         for case in cases():
-            app, requests = apps[case.player_rate], list(_requests(case, players, number))
+            app, requests = apps[case.player_rate], list(_requests(apps[False], case, players, number))
             taken: list[float] = []
 
             def work(app: Flask = app, requests: list[Any] = requests, taken: list[float] = taken) -> None:
@@ -152,13 +157,16 @@ def _define(app: Flask, case: Case) -> None:
         raise click.ClickException(answer.text)
 
 
-def _requests(case: Case, players: Sequence[sessions.SignedIn], seed: int) -> Iterator[dict[str, Any]]:
+def _requests(app: Flask, case: Case, players: Sequence[sessions.SignedIn], seed: int) -> Iterator[dict[str, Any]]:
     """As a web server hands them to the application, each read once."""
     dice, now = Random(f"{case.name} {seed}"), int(time.time())
     path = f"/v1/boards/{case.board}/submissions"
     for number in range(TIMED):
         player = players[number % len(players)]
-        body = json.dumps({"score": dice.randrange(SCORES)}).encode()
+        submission: dict[str, Any] = {"score": dice.randrange(SCORES)}
+        if case.attempts:
+            submission["attempt"] = _open_attempt(app, case, player.token)
+        body = json.dumps(submission).encode()
         request = {
             "REQUEST_METHOD": "POST", "SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": "",
             "REMOTE_ADDR": "127.0.0.1",
@@ -175,6 +183,14 @@ def _requests(case: Case, players: Sequence[sessions.SignedIn], seed: int) -> It
                 signature = sign(player.signing_key, message).hex()
                 request["HTTP_LEADERBOARD_SIGNATURE"] = f"t={now},v1={signature}"
         yield request
+
+
+def _open_attempt(app: Flask, case: Case, token: str) -> str:
+    path, headers = f"/v1/boards/{case.board}/attempts", {"Authorization": f"Bearer {token}"}
+    answer = app.test_client().post(path, json={}, headers=headers)
+    if answer.status_code != 201:
+        raise click.ClickException(answer.text)
+    return str(answer.get_json()["attempt"])
 
 
 def _send(app: Flask, request: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ def board(api: Client) -> Client:
     ("method", "path", "body"),
     [
         ("POST", SUBMISSIONS, {"player": "bob", "score": 99}),
+        ("POST", "/v1/boards/main/attempts", {"player": "bob"}),
         ("PATCH", "/v1/players/bob", {"display_name": "owned"}),
         ("DELETE", "/v1/players/bob", None),
         ("PUT", "/v1/players/bob", {}),
