@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from leaderboard.api.answers import (
-    ActOnPlayerAnswer,
-    Answer,
-    KeptSubmissionAnswer,
-    NextAnswer,
-    ProblemAnswer,
-    StandingAnswer,
-    SubmittedAnswer,
-)
-from leaderboard.api.answers import _instant as instant
-from leaderboard.api.answers import _number as number
+from leaderboard.api.answers import Answer, NextAnswer, ProblemAnswer, StandingAnswer, instant, number
 from leaderboard.api.board_schemas import BoardSchema
+from leaderboard.api.export_answers import ActOnPlayerAnswer, KeptSubmissionAnswer, SubmittedAnswer
 from leaderboard.audit import CLI, WORKER
 from leaderboard.callers import Scope
 from leaderboard.credentials import ROLES

@@ -7,7 +7,6 @@ from marshmallow import INCLUDE, Schema, fields, validate
 from leaderboard.api.board_schemas import BoardSchema, RulesSchema
 from leaderboard.bans import BanKind
 from leaderboard.model import FriendState, PeriodKind, PeriodState
-from leaderboard.reviews import ReviewState
 from leaderboard.submission import Outcome
 from leaderboard.vitals import ARCHIVING, NONE, STUCK
 
@@ -16,13 +15,13 @@ def _kind() -> fields.Enum[PeriodKind]:
     return fields.Enum(PeriodKind, by_value=True, required=True)
 
 
-def _instant(*, nullable: bool = False, description: str = "") -> fields.String:
+def instant(*, nullable: bool = False, description: str = "") -> fields.String:
     example = "2026-11-22T18:00:00.000Z"
     metadata = {"format": "date-time", "example": example} | ({"description": description} if description else {})
     return fields.String(required=True, allow_none=nullable, metadata=metadata)
 
 
-def _number(description: str = "") -> fields.Float:
+def number(description: str = "") -> fields.Float:
     return fields.Float(required=True, metadata={"description": description} if description else {})
 
 
@@ -90,90 +89,18 @@ class SessionAnswer(Answer):
         },
     )
     player = fields.Nested(ProfileAnswer, required=True)
-    expires_at = _instant()
+    expires_at = instant()
     created = fields.Boolean(required=True, metadata={"description": "Whether the player is new."})
 
 
 class EntryAnswer(Answer):
     rank = fields.Integer(required=True)
     player = fields.Nested(PlayerAnswer, required=True)
-    score = _number()
+    score = number()
     tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     metadata = fields.Dict(required=True, allow_none=True)
     replay = fields.String(allow_none=True, metadata={"description": "Where the board says `show_replays`."})
-    achieved_at = _instant()
-
-
-class SubmittedAnswer(Answer):
-    board = fields.String(required=True)
-    score = _number()
-    tiebreaks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
-    metadata = fields.Dict(required=True, allow_none=True)
-    replay = fields.String(required=True, allow_none=True)
-    achieved_at = _instant()
-
-
-class KeptEntryAnswer(SubmittedAnswer):
-    period_id = fields.String(required=True)
-    submissions = fields.Integer(required=True)
-
-
-class KeptSubmissionAnswer(SubmittedAnswer):
-    at = _instant()
-    kind = fields.String(required=True, validate=validate.OneOf(["submission", "correction", "held", "reopened"]))
-
-
-class KeptSessionAnswer(Answer):
-    expires_at = _instant()
-
-
-class KeptFriendAnswer(Answer):
-    player = fields.String(required=True)
-    state = fields.Enum(FriendState, by_value=True, required=True)
-    since = _instant()
-    by = fields.String(required=True, metadata={"description": "Whose act it was: a player, or `server`."})
-
-
-def _state(when: str) -> fields.Dict:
-    description = f"What the act is done to, as it was {when} it: an entry, a definition, …; null for nothing."
-    return fields.Dict(required=True, allow_none=True, metadata={"description": description})
-
-
-class ActOnPlayerAnswer(Answer):
-    """An act as the player that it was done to sees it."""
-
-    at = _instant()
-    operation = fields.String(required=True, metadata={"example": "delete_entry"})
-    board = fields.String(required=True, allow_none=True)
-    period_id = fields.String(required=True, allow_none=True)
-    reason = fields.String(required=True, allow_none=True)
-    before = _state("before")
-    after = _state("after")
-
-
-class KeptReviewAnswer(SubmittedAnswer):
-    id = fields.String(required=True)
-    at = _instant()
-    state = fields.Enum(ReviewState, by_value=True, required=True)
-    rules = fields.List(fields.String(), required=True)
-
-
-class KeptAttemptAnswer(Answer):
-    """An attempt that is open."""
-
-    attempt = fields.String(required=True)
-    board = fields.String(required=True)
-    seed = fields.Integer(required=True)
-    opened_at = _instant()
-    expires_at = _instant()
-
-
-class AttemptsOpenedAnswer(Answer):
-    """How many attempts it has opened on a board since the period began in which they are counted."""
-
-    board = fields.String(required=True)
-    since = _instant()
-    opened = fields.Integer(required=True)
+    achieved_at = instant()
 
 
 class BanAnswer(Answer):
@@ -181,34 +108,8 @@ class BanAnswer(Answer):
     kind = fields.Enum(BanKind, by_value=True, required=True)
     reason = fields.String(required=True)
     author = fields.String(required=True, metadata={"description": "The id of the key it was made with."})
-    created_at = _instant()
-    ends_at = _instant(nullable=True)
-
-
-class ExportAnswer(Answer):
-    player = fields.Nested(ProfileAnswer, required=True)
-    exported_at = _instant()
-    device_hashes = fields.List(
-        fields.String(), required=True, metadata={"description": "SHA-256 of the device ids it signs in with."}
-    )
-    merged = fields.List(
-        fields.String(),
-        required=True,
-        metadata={"description": "The players that were merged into it; what is theirs still is in here, too."},
-    )
-    ban = fields.Nested(
-        BanAnswer, required=True, allow_none=True, metadata={"description": "null for none, and for the player itself."}
-    )
-    sessions = fields.List(fields.Nested(KeptSessionAnswer), required=True)
-    friends = fields.List(fields.Nested(KeptFriendAnswer), required=True)
-    entries = fields.List(fields.Nested(KeptEntryAnswer), required=True)
-    submissions = fields.List(fields.Nested(KeptSubmissionAnswer), required=True)
-    acts = fields.List(
-        fields.Nested(ActOnPlayerAnswer), required=True, metadata={"description": "What admins did to it."}
-    )
-    reviews = fields.List(fields.Nested(KeptReviewAnswer), required=True)
-    attempts = fields.List(fields.Nested(KeptAttemptAnswer), required=True)
-    attempts_opened = fields.List(fields.Nested(AttemptsOpenedAnswer), required=True)
+    created_at = instant()
+    ends_at = instant(nullable=True)
 
 
 class FriendEntryAnswer(EntryAnswer):
@@ -223,8 +124,8 @@ class _PlaceAnswer(Answer):
 
 
 class _PeriodAnswer(_PlaceAnswer):
-    starts_at = _instant(nullable=True)
-    ends_at = _instant(nullable=True)
+    starts_at = instant(nullable=True)
+    ends_at = instant(nullable=True)
     state = fields.Enum(PeriodState, by_value=True, required=True)
     total = fields.Integer(required=True)
 
@@ -249,7 +150,7 @@ class FriendsStandingsAnswer(_PeriodAnswer, CursorsAnswer):
 class OneEntryAnswer(_PlaceAnswer):
     entry = fields.Nested(EntryAnswer, required=True)
     total = fields.Integer(required=True)
-    percentile = _number("100 × worse ÷ (total − 1); 100 when alone.")
+    percentile = number("100 × worse ÷ (total − 1); 100 when alone.")
 
 
 class LookupAnswer(_PlaceAnswer):
@@ -259,8 +160,8 @@ class LookupAnswer(_PlaceAnswer):
 
 
 class BucketAnswer(Answer):
-    low = _number()
-    high = _number()
+    low = number()
+    high = number()
     count = fields.Integer(required=True)
 
 
@@ -271,8 +172,8 @@ class DistributionAnswer(_PlaceAnswer):
 
 class OccurrenceAnswer(Answer):
     period_id = fields.String(required=True)
-    starts_at = _instant(nullable=True)
-    ends_at = _instant(nullable=True)
+    starts_at = instant(nullable=True)
+    ends_at = instant(nullable=True)
     state = fields.Enum(PeriodState, by_value=True, required=True)
     total = fields.Integer(required=True)
 
@@ -298,9 +199,9 @@ class StandingAnswer(Answer):
     segment = fields.String(required=True, allow_none=True)
     rank = fields.Integer(allow_none=True)
     previous_rank = fields.Integer(allow_none=True)
-    score = _number()
+    score = number()
     changed = fields.Boolean(required=True, metadata={"description": "Whether the stored entry changed."})
-    ends_at = _instant(nullable=True)
+    ends_at = instant(nullable=True)
 
 
 class SubmissionAnswer(Answer):
@@ -317,8 +218,8 @@ class AttemptAnswer(Answer):
     seed = fields.Integer(
         required=True, metadata={"description": "Chosen by the server at random, below 2^53.", "example": 1234567890123}
     )
-    opened_at = _instant()
-    expires_at = _instant()
+    opened_at = instant()
+    expires_at = instant()
     left = fields.Integer(
         required=True,
         allow_none=True,
@@ -349,8 +250,8 @@ class BatchAnswer(Answer):
 class CurrentAnswer(Answer):
     period = _kind()
     period_id = fields.String(required=True)
-    starts_at = _instant(nullable=True)
-    ends_at = _instant(nullable=True)
+    starts_at = instant(nullable=True)
+    ends_at = instant(nullable=True)
 
 
 class BoardAnswer(BoardSchema):
@@ -383,13 +284,13 @@ class ResetAnswer(Answer):
     board = fields.String(required=True)
     closed = fields.String(required=True, metadata={"example": "s3"})
     opened = fields.String(required=True, metadata={"example": "s4"})
-    at = _instant()
+    at = instant()
 
 
 class FriendAnswer(Answer):
     player = fields.Nested(PlayerAnswer, required=True)
     state = fields.Enum(FriendState, by_value=True, required=True)
-    since = _instant()
+    since = instant()
 
 
 class FriendsAnswer(NextAnswer):
@@ -407,7 +308,7 @@ class LinkedAnswer(Answer):
 class MaintenanceAnswer(Answer):
     active = fields.Boolean(required=True)
     reason = fields.String(required=True, allow_none=True)
-    since = _instant(nullable=True)
+    since = instant(nullable=True)
 
 
 class BansAnswer(NextAnswer):

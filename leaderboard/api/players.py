@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from leaderboard import boards, players, privacy, sessions, standings
-from leaderboard.api import answers, schemas
+from leaderboard.api import answers, export_answers, schemas
 from leaderboard.api.fields import show_instant
 from leaderboard.api.operation import Request, answer, no_content, operation
 from leaderboard.api.shapes import show_entry, show_export, show_place, show_profile
@@ -142,7 +142,7 @@ def delete_player(request: Request, player: str) -> Response:
     "export_player",
     role=Role.SERVER,
     owner=True,
-    answers={200: answers.ExportAnswer},
+    answers={200: export_answers.ExportAnswer},
     errors=(*PLAYER_ERRORS, "archive_unavailable"),
 )
 def export_player(request: Request, player: str) -> Response:

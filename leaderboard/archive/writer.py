@@ -1,30 +1,27 @@
 """Writing the journal's records into the archive's tables.
 
-Records say how things stand, so of many about one thing only the last is written. What takes away by more than a key
-(a board, an erased player) is written in its turn, after all that came before.
+Most is gathered first (leaderboard/archive/gathered.py). What takes away by more than a key (a board, an erased player)
+is written in its turn, after all that came before.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Table, Update, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, Update, and_, delete, insert, or_, select, update
 
 from leaderboard import definitions, journal
+from leaderboard.archive.gathered import Gathered, GatheredEntry, Row
 from leaderboard.entries import describe_entry, stand_in_for, unpack_head
 from leaderboard.held import HELD_BIT, Held, read_held, review_row
 from leaderboard.model import Board
-from leaderboard.opened import Kept, Opened, read_kept, read_opened
+from leaderboard.opened import read_kept, read_opened
 
 if TYPE_CHECKING:
     from leaderboard.archive.database import Archive
     from leaderboard.journal import Record
-
-Row = dict[str, Any]
 
 #: Which columns a player's fields go to; those that the archive does not keep are not there.
 _PLAYER_FIELDS = (
@@ -36,16 +33,6 @@ _PLAYER_FIELDS = (
 def forget_player(audit: Table, condition: ColumnElement[bool]) -> Update:
     """What the audit keeps of acts on players that were erased: who, when and what, but nothing of the player."""
     return update(audit).where(condition).values(player=None, reason=None, state_before=None, state_after=None)
-
-
-@dataclass(slots=True)
-class _Entry:
-    order_key: bytes
-    submissions: int
-    newest_ms: int | None
-    #: None where it is as it was.
-    metadata: bytes | None
-    hidden: bool
 
 
 class Writer:
@@ -78,13 +65,12 @@ class Writer:
         self._boards[board_id] = definitions.load(board_id, definition) if definition else None
 
 
-class _Batch:
+class _Batch(Gathered):
     """What a run of records comes to, until it is written."""
 
     def __init__(self, writer: Writer, connection: Connection) -> None:
-        self._writer, self._connection = writer, connection
-        self._archive, self._tables = writer._archive, writer._tables
-        self._clear()
+        super().__init__(writer._archive, connection)
+        self._writer = writer
         #: What to do with each kind of record.
         self.add: dict[bytes, Callable[..., None]] = {
             b"submit": self._submit,
@@ -114,21 +100,6 @@ class _Batch:
             b"maintenance": self._maintenance,
             b"audit": self._audit,
         }
-
-    def _clear(self) -> None:
-        # None stands for what is to be deleted.
-        self._entries: dict[tuple[str, str, str], _Entry | None] = {}
-        #: Entries of earlier batches that are hidden or shown.
-        self._hidden: dict[tuple[str, str, str], bool] = {}
-        self._players: defaultdict[str, Row] = defaultdict(dict)
-        self._sessions: dict[tuple[str, str], int | None] = {}
-        self._friends: dict[tuple[str, str], str | None] = {}
-        self._begun: dict[tuple[str, str], int | None] = {}
-        self._submissions: list[Row] = []
-        self._acts: list[Row] = []
-        self._reviews: dict[str, Row] = {}
-        self._attempts: dict[tuple[str, str, str], Kept | None] = {}
-        self._attempted: dict[tuple[str, str], Opened] = {}
 
     # -- what may wait until the end of the batch ------------------------------------------------------------------
 
@@ -202,7 +173,7 @@ class _Batch:
         if metadata is None and (before := self._entries.get(key)) is not None:
             metadata = before.metadata
         place, submissions, newest_ms = unpack_head(head, len(board.tiebreaks))
-        self._entries[key] = _Entry(place + player.encode(), submissions, newest_ms, metadata, hidden)
+        self._entries[key] = GatheredEntry(place + player.encode(), submissions, newest_ms, metadata, hidden)
 
     def _put_entry(
         self, _at_ms: int, board_id: bytes, period_id: bytes, player: bytes, head: bytes, metadata: bytes, hidden: int
@@ -400,86 +371,3 @@ class _Batch:
                 row[column] = describe_entry(self._writer.board(self._connection, row["board"]), packed)
             row[column] = orjson.dumps(row[column]).decode() if row[column] is not None else None
         self._acts.append({"at_ms": at_ms, **row})
-
-    # -- writing -----------------------------------------------------------------------------------------------------
-
-    def flush(self) -> None:
-        tables = self._tables
-        self._flush_entries()
-        by_columns: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
-        for player, row in self._players.items():
-            by_columns[tuple(sorted(row))].append({"player": player, **row})
-        for rows in by_columns.values():
-            self._upsert(tables.players, rows)
-        self._flush_pairs(tables.sessions, ("player", "session"), "expires_ms", self._sessions)
-        self._flush_pairs(tables.friends, ("player", "other"), "side", self._friends)
-        self._upsert(
-            tables.standings,
-            [{"board": board, "period_id": id_, "expires_ms": at} for (board, id_), at in self._begun.items()],
-        )
-        self._upsert(tables.reviews, list(self._reviews.values()))
-        self._flush_attempts()
-        if self._submissions:
-            self._execute(insert(tables.submissions), self._submissions)
-        if self._acts:
-            self._execute(insert(tables.audit), self._acts)
-        self._clear()
-
-    def _flush_entries(self) -> None:
-        gone, as_it_was, new = [], [], []
-        for (board, period_id, player), entry in self._entries.items():
-            row: Row = {"board": board, "period_id": period_id, "player": player}
-            if entry is None:
-                gone.append(row)
-                continue
-            row |= {
-                "order_key": entry.order_key, "submissions": entry.submissions, "newest_ms": entry.newest_ms,
-                "hidden": int(entry.hidden),
-            }  # fmt: skip
-            if entry.metadata is None:
-                as_it_was.append(row | {"metadata": b""})
-            else:
-                new.append(row | {"metadata": entry.metadata})
-        self._delete(self._tables.entries, gone)
-        self._upsert(self._tables.entries, as_it_was, keeping=("metadata",))
-        self._upsert(self._tables.entries, new)
-        entries = self._tables.entries
-        for (board, period_id, player), hidden in self._hidden.items():
-            if (board, period_id, player) not in self._entries:
-                where = entries.c.board == board, entries.c.period_id == period_id, entries.c.player == player
-                self._execute(update(entries).where(*where).values(hidden=int(hidden)))
-
-    def _flush_attempts(self) -> None:
-        names = ("board", "player", "attempt")
-        keyed = [(dict(zip(names, key, strict=True)), kept) for key, kept in self._attempts.items()]
-        self._delete(self._tables.attempts, [key for key, kept in keyed if kept is None])
-        self._upsert(self._tables.attempts, [key | kept._asdict() for key, kept in keyed if kept is not None])
-        self._upsert(
-            self._tables.attempted,
-            [
-                {"board": board, "player": player} | opened._asdict()
-                for (board, player), opened in self._attempted.items()
-            ],
-        )
-
-    def _flush_pairs(
-        self, table: Table, names: tuple[str, str], value_name: str, pairs: dict[tuple[str, str], Any]
-    ) -> None:
-        keyed = [(dict(zip(names, key, strict=True)), value) for key, value in pairs.items()]
-        self._delete(table, [key for key, value in keyed if value is None])
-        self._upsert(table, [key | {value_name: value} for key, value in keyed if value is not None])
-
-    def _upsert(self, table: Table, rows: list[Row], keeping: Sequence[str] = ()) -> None:
-        if rows:
-            self._execute(self._archive.upsert(table, rows[0], keeping), rows)
-
-    def _delete(self, table: Table, keys: list[Row]) -> None:
-        if keys:
-            condition = and_(*(table.c[name] == bindparam(f"key_{name}") for name in keys[0]))
-            self._execute(
-                delete(table).where(condition),
-                [{f"key_{name}": value for name, value in key.items()} for key in keys],
-            )
-
-    def _execute(self, statement: Any, rows: list[Row] | None = None) -> Any:
-        return self._connection.execute(statement, rows) if rows else self._connection.execute(statement)
