@@ -115,7 +115,9 @@ def test_items_of_a_batch_have_their_own(api: Client) -> None:
 
 
 def test_reviews_show_it_and_what_is_approved_keeps_it(api: Client, archive: Callable[[], None]) -> None:
-    api.define("main", show_replays=True, rules=UNLIMITED | {"max_score": {"value": 10, "then": "hold"}})
+    api.define(
+        "main", show_replays=True, rules=UNLIMITED | {"max_score": {"value": 10, "then": "hold", "servers": True}}
+    )
     api.submit("alice", 5, replay="an honest one", metadata={"n": 1})
     api.submit("alice", 99, replay=URL, metadata={"n": 2})
     archive()
