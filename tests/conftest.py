@@ -42,11 +42,11 @@ _compile_builder = Rule._compile_builder
 
 
 def _compile_builder_late(rule: Rule, append_unknown: bool = True) -> Callable[..., Any]:
-    """What builds a URL of a rule takes a millisecond to compile, and nothing here builds one: half of what an
-    application costs, and every test has its own."""
+    """What builds a URL of a rule takes a millisecond to compile, and is hardly ever used: half of what an application
+    costs, and every test has its own."""
 
-    def build(self: Rule, *values: Any) -> Any:
-        return _compile_builder(rule, append_unknown)(self, *values)
+    def build(self: Rule, **values: Any) -> Any:
+        return _compile_builder(rule, append_unknown)(self, **values)
 
     return build
 
