@@ -30,13 +30,13 @@ from typing import Any
 from sqlalchemy import update
 
 from leaderboard import journal, rebuild
-from leaderboard.archive import readers, writer
+from leaderboard.archive import gathered, readers, writer
 from leaderboard.installation import Installation, open_installation
 from leaderboard.rebuild import stages
 from leaderboard.settings import load_settings
 from leaderboard.worker import drain
 
-WATCHED = {"worker": (drain, readers, writer, journal), "rebuild": (rebuild, stages, readers)}
+WATCHED = {"worker": (drain, readers, writer, gathered, journal), "rebuild": (rebuild, stages, readers)}
 
 #: A worker that has not come to its point by then will not.
 WORKS_S = 1.0

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from leaderboard.archive import readers
-from leaderboard.archive.writer import _Batch
+from leaderboard.archive.gathered import Gathered
 from leaderboard.rebuild.verification import verify_standings
 from leaderboard.worker.drain import Drain
 from tests.keeping.killed_worker import end_lease
@@ -36,7 +36,7 @@ def groups_of_points(*, every_line: bool) -> list[list[str]]:
         groups.append([trim, point] if untrimmed else [point])
         if text.startswith("readers.begin("):
             groups += [[point] for point in points_of(readers.begin, every_line=every_line)]
-    for stage in (readers.take_lease, Drain._drain, readers.advance, Drain._trim, _Batch.flush):
+    for stage in (readers.take_lease, Drain._drain, readers.advance, Drain._trim, Gathered.flush):
         groups += [[point] for point in points_of(stage, every_line=every_line)]
     # The block's line once more, at its end: everything is written, and not committed.
     return [*groups, [f"{commit}:2"]]
