@@ -13,7 +13,7 @@ import redis
 from flask import Flask
 
 from leaderboard import create_app
-from leaderboard.settings import Settings
+from leaderboard.settings import Durability, Settings
 from leaderboard.store.embedded import EmbeddedStore
 from leaderboard.store.engine import packaged_binary
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
@@ -28,10 +28,14 @@ def proxy(store_url: str, raw: redis.Redis) -> Iterator[Proxy]:
 
 @pytest.fixture
 def own_store() -> Iterator[EmbeddedStore]:
-    """A store that a test may fill, misconfigure and kill. Its path is short: a socket's path has a limit."""
+    """A store that a test may fill, misconfigure and kill. Its path is short: a socket's path has a limit.
+
+    It writes before it answers: else a disk that stalls, as under many tests, holds back what a killed one then loses,
+    as docs/operations.md says.
+    """
     folder = Path(tempfile.mkdtemp(prefix="lb-own-"))
     binary = os.environ.get("LEADERBOARD_TEST_STORE") or str(packaged_binary())
-    store = EmbeddedStore(Settings(data_dir=folder, store_binary=binary))
+    store = EmbeddedStore(Settings(data_dir=folder, store_binary=binary, durability=Durability.FSYNC))
     store.start()
     yield store
     store.stop()

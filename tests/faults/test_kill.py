@@ -12,7 +12,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-import redis
 from flask import Flask
 
 from leaderboard.store.embedded import EmbeddedStore
@@ -32,20 +31,12 @@ def kill(store: EmbeddedStore) -> None:
 def restart(store: EmbeddedStore, api: Client) -> None:
     store.launch()
     eventually(lambda: api.call("GET", "/readyz").status_code == 200, "the store is back")
-    write_always(store)
-
-
-def write_always(store: EmbeddedStore) -> None:
-    """A disk that stalls, as under many tests, holds writes back in the process otherwise: see docs/operations.md."""
-    with redis.Redis.from_url(store.url) as client:
-        client.config_set("appendfsync", "always")
 
 
 def test_a_killed_store_loses_nothing_acknowledged_and_counts_nothing_twice(
     own_store: EmbeddedStore, own_app: Flask
 ) -> None:
     api = Client(own_app.test_client())
-    write_always(own_store)
     api.define("sum", policy="sum")
     api.define("best")
     sums: list[tuple[str, int]] = []
