@@ -78,11 +78,11 @@ def raw(store_url: str) -> Iterator[redis.Redis]:
     client = redis.Redis.from_url(store_url)
     begin_anew(client, store_url)
     yield client
-    left = [
-        key
-        for key in client.scan_iter(count=1000)
-        if key.startswith(b"lb:") and client.pttl(key) == -1 and not PERMANENT.fullmatch(key)
-    ]
+    keys = [key for key in client.scan_iter(count=1000) if key.startswith(b"lb:") and not PERMANENT.fullmatch(key)]
+    with client.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.pttl(key)
+        left = [key for key, ttl in zip(keys, pipeline.execute(), strict=True) if ttl == -1]
     client.close()
     assert not left, f"keys with neither an expiry nor permanent status: {left[:5]}"
 
