@@ -79,5 +79,8 @@ def refused_without_a_trace(board: Client, raw: redis.Redis, body: bytes | str, 
 
 
 def _contents(raw: redis.Redis) -> dict[bytes, bytes | None]:
-    keys = (key for key in raw.scan_iter("lb:*", count=1000) if not key.startswith(b"lb:{0}:calls:"))
-    return {key: raw.dump(key) for key in keys}
+    keys = [key for key in raw.scan_iter("lb:*", count=1000) if not key.startswith(b"lb:{0}:calls:")]
+    with raw.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.dump(key)
+        return dict(zip(keys, pipeline.execute(), strict=True))

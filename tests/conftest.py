@@ -10,19 +10,18 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 from flask import Flask
-from werkzeug.routing import Rule
 
 from leaderboard import create_app
 from leaderboard.settings import Settings
 from leaderboard.store.embedded import EmbeddedStore
 from leaderboard.store.engine import packaged_binary
+from tests.cheaper import do_it_once, leave_alone_what_stays
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
 from tests.contract import Contract
 from tests.databases import database_url, postgresql, postgresql_url  # noqa: F401  fixtures for all
@@ -38,20 +37,11 @@ PERMANENT = re.compile(
 )
 
 
-_compile_builder = Rule._compile_builder
+do_it_once()
 
 
-def _compile_builder_late(rule: Rule, append_unknown: bool = True) -> Callable[..., Any]:
-    """What builds a URL of a rule takes a millisecond to compile, and is hardly ever used: half of what an application
-    costs, and every test has its own."""
-
-    def build(self: Rule, **values: Any) -> Any:
-        return _compile_builder(rule, append_unknown)(self, **values)
-
-    return build
-
-
-Rule._compile_builder = _compile_builder_late  # type: ignore[assignment,method-assign]
+def pytest_collection_finish() -> None:
+    leave_alone_what_stays()
 
 
 class SetClock:
@@ -88,11 +78,11 @@ def raw(store_url: str) -> Iterator[redis.Redis]:
     client = redis.Redis.from_url(store_url)
     begin_anew(client, store_url)
     yield client
-    left = [
-        key
-        for key in client.scan_iter(count=1000)
-        if key.startswith(b"lb:") and client.pttl(key) == -1 and not PERMANENT.fullmatch(key)
-    ]
+    keys = [key for key in client.scan_iter(count=1000) if key.startswith(b"lb:") and not PERMANENT.fullmatch(key)]
+    with client.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.pttl(key)
+        left = [key for key, ttl in zip(keys, pipeline.execute(), strict=True) if ttl == -1]
     client.close()
     assert not left, f"keys with neither an expiry nor permanent status: {left[:5]}"
 

@@ -18,7 +18,7 @@ DAY_S = 86_400
 WEEK_S = 7 * DAY_S
 
 #: The fixtures outlive an example: `Start` empties the store, and `Run` makes a board of its own.
-SHORT = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+SHORT = settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 LONG = settings(SHORT, max_examples=1000)
 
 

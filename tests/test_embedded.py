@@ -28,6 +28,9 @@ from leaderboard.store.embedded import EmbeddedStore
 from leaderboard.store.engine import Engine, find_engine, identify
 from tests.live import eventually
 
+#: It names the engines itself, each in turn.
+pytestmark = pytest.mark.any_store
+
 
 def runs(pid: int) -> bool:
     """Return whether that process is there and not merely waiting to be reaped."""

@@ -1,7 +1,7 @@
 """Whatever happens on a board, every read of it is what a sorted list in plain Python says.
 
 Hypothesis makes up a board and what happens on it (`tests/stories.py`); the same happens through HTTP and in the oracle
-(`tests/runs.py`). The default run is short; `pytest -m slow` looks ten times as long, and further.
+(`tests/runs.py`). The default run is short; `pytest -m slow` looks twenty times as long, and further.
 """
 
 from __future__ import annotations

@@ -18,6 +18,9 @@ from loadtests.season.play import Verdict, read_reason, read_verdict
 from loadtests.season.service import Answer
 from loadtests.season.simulation import Plan, make_acts
 
+#: Nothing is stored here.
+pytestmark = pytest.mark.any_store
+
 DAYS = 28
 #: Seconds.
 H = 3600

@@ -22,7 +22,11 @@ import pytest
 
 from tests.live import WITHIN_S, eventually, free_port
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes"),
+    # It finds its own engine, whatever the other tests have, and keeps its archive beside it.
+    pytest.mark.any_store,
+]
 
 
 def parent_of(pid: int) -> int | None:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import redis
+from redis.client import Pipeline
 from sqlalchemy import Row, Table, select
 
 from leaderboard.archive.database import Archive
@@ -41,29 +42,37 @@ class Kept(NamedTuple):
 
 def every_key(raw: redis.Redis, namespace: str = "lb") -> dict[str, Kept]:
     """Every key of an installation, every field of it, and when it expires."""
-    found = {}
-    for key in raw.scan_iter(f"{namespace}:*", count=1000):
-        at = raw.pexpiretime(key)
-        value = _value(raw, key)
-        if value is not None:
-            found[key.decode()] = Kept(value, at if at >= 0 else None)
-    return found
+    keys = list(dict.fromkeys(raw.scan_iter(f"{namespace}:*", count=1000)))
+    with raw.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.pexpiretime(key).type(key)
+        said = pipeline.execute()
+        # What has expired since is left out.
+        there = [(key, at, kind) for key, at, kind in zip(keys, said[::2], said[1::2], strict=True) if kind != b"none"]
+        for key, _, kind in there:
+            _ask_for(pipeline, key, kind)
+        values = pipeline.execute()
+    return {
+        key.decode(): Kept(value, at if at >= 0 else None)
+        for (key, at, _), value in zip(there, values, strict=True)
+        if value is not None
+    }
 
 
-def _value(raw: redis.Redis, key: bytes) -> Any:
-    match raw.type(key):
+def _ask_for(pipeline: Pipeline, key: bytes, kind: bytes) -> None:
+    match kind:
         case b"hash":
-            return raw.hgetall(key)
+            pipeline.hgetall(key)
         case b"zset":
-            return raw.zrange(key, 0, -1, withscores=True)
+            pipeline.zrange(key, 0, -1, withscores=True)
         case b"set":
-            return raw.smembers(key)
+            pipeline.smembers(key)
         case b"string":
-            return raw.get(key)
+            pipeline.get(key)
         case b"stream":
-            return raw.xrange(key)
-    # It has expired since.
-    return None
+            pipeline.xrange(key)
+        case _:
+            raise AssertionError(f"{key!r} is a {kind!r}")
 
 
 def lasting(keys: dict[str, Kept], now_ms: int, namespace: str = "lb") -> dict[str, Kept]:

@@ -190,7 +190,7 @@ def test_a_rebuild_of_small_shares_that_is_killed_everywhere_comes_to_the_same(
     assert_as_before(before, look(place, everybody(mixture)))
 
 
-@pytest.mark.parametrize("stage", [0, 5, len(stages.STAGES) - 1])
+@pytest.mark.parametrize("stage", [0, pytest.param(5, marks=pytest.mark.slow), len(stages.STAGES) - 1])
 def test_while_a_rebuild_is_under_way_nothing_is_answered_and_nothing_changes(
     played: tuple[Mixture, Path], place_on_sqlite: Place, stage: int
 ) -> None:
@@ -302,8 +302,8 @@ def replay_goals(api: Client, most: int) -> dict[str, Standings]:
 
 
 RESULTS = [
-    pytest.param(replay_races, 4, marks=AT_F1, id="f1"),
-    pytest.param(replay_goals, 4_000, marks=AT_FOOTBALL, id="football"),
+    pytest.param(replay_races, 2, marks=AT_F1, id="f1"),
+    pytest.param(replay_goals, 1_500, marks=AT_FOOTBALL, id="football"),
     pytest.param(replay_races, 36, marks=[AT_F1, pytest.mark.slow], id="all of f1"),
     pytest.param(replay_goals, 100_000, marks=[AT_FOOTBALL, pytest.mark.slow], id="all of football"),
 ]

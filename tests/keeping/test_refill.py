@@ -21,7 +21,7 @@ from leaderboard.archive.filling import note_filling
 from leaderboard.cli import main
 from leaderboard.errors import LeaderboardError
 from leaderboard.installation import Installation
-from leaderboard.rebuild import RebuildError, needed, rebuild
+from leaderboard.rebuild import RebuildError, comparison, needed, rebuild, walk
 from leaderboard.rebuild.archive import fill_archive
 from leaderboard.rebuild.filling import Filling
 from leaderboard.rebuild.verification import verify_standings
@@ -48,9 +48,6 @@ from tests.reviewing import HOLDS, REVIEWS
 
 HOUR_MS = 3_600_000
 
-#: More than are read at once, so that changes can come between.
-MANY = 2 * AT_ONCE + 1_000
-
 
 @pytest.fixture
 def clock(place: Place) -> SetClock:
@@ -67,6 +64,14 @@ def api(place: Place, clock: SetClock) -> Client:
 @pytest.fixture
 def lb(place: Place, clock: SetClock) -> Installation:
     return place.installation(clock)
+
+
+@pytest.fixture(params=[200, pytest.param(AT_ONCE, marks=pytest.mark.slow)])
+def many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """More than are read at once, so that changes can come between; in small shares, as fewer will do then."""
+    for module in (walk, comparison):
+        monkeypatch.setattr(module, "AT_ONCE", request.param)
+    return int(request.param) * 5
 
 
 @pytest.fixture
@@ -154,7 +159,7 @@ def make_everything(api: Client, clock: SetClock) -> None:
     api.admin.put("/v1/admin/boards/last/entries/p4?period=alltime", body)
 
 
-def submit_many(api: Client, board: str, count: int = MANY) -> None:
+def submit_many(api: Client, board: str, count: int) -> None:
     for first in range(0, count, 1000):
         numbers = range(first, min(count, first + 1000))
         items = [{"board": board, "player": f"q{i:05}", "score": i % 100, "metadata": {"n": i}} for i in numbers]
@@ -258,11 +263,11 @@ def test_what_waits_in_the_journal_comes_after_what_the_store_shows_already(
     assert_it_is_all_there(place, lb)
 
 
-def test_all_of_it_comes_while_everything_goes_on(place: Place) -> None:
+def test_all_of_it_comes_while_everything_goes_on(place: Place, many: int) -> None:
     with place.live() as live:
         load = Load(live.api, now_ms=place.installation().clock.now_ms()).define()
         with load:
-            submit_many(live.api, "sum")
+            submit_many(live.api, "sum", many)
             load.go_on()
             place.drain()
             lb = place.installation()
@@ -274,11 +279,11 @@ def test_all_of_it_comes_while_everything_goes_on(place: Place) -> None:
         assert_it_is_all_there(place, lb)
 
 
-def test_a_worker_that_runs_goes_on_by_itself(place: Place) -> None:
+def test_a_worker_that_runs_goes_on_by_itself(place: Place, many: int) -> None:
     with place.live() as live:
         load = Load(live.api, now_ms=place.installation().clock.now_ms()).define()
         with load:
-            submit_many(live.api, "latest")
+            submit_many(live.api, "latest", many)
             place.drain()
             lb = place.installation()
             lose_archive(lb)
@@ -320,11 +325,11 @@ def test_a_worker_that_comes_before_the_walk_knows_what_the_records_are_about(
 
 
 def test_entries_that_become_nameless_behind_the_walk_are_not_lost(
-    place: Place, lb: Installation, api: Client, clock: SetClock
+    place: Place, lb: Installation, api: Client, clock: SetClock, many: int
 ) -> None:
     """Such an entry gets another field of the hash, and that may lie where the walk has been."""
     api.define("main", periods=[{"kind": "season", "settle_delay_s": 3600}], late_s=3600)
-    submit_many(api, "main")
+    submit_many(api, "main", many)
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     clock.pass_ms(2 * HOUR_MS)
     place.drain()
@@ -332,23 +337,23 @@ def test_entries_that_become_nameless_behind_the_walk_are_not_lost(
 
     def erase_some_that_are_still_to_come() -> None:
         there = archived_entries(lb, "main")
-        to_come = [f"q{i:05}" for i in range(MANY) if f"q{i:05}" not in there]
+        to_come = [f"q{i:05}" for i in range(many) if f"q{i:05}" not in there]
         assert to_come, "all is there already"
         for player in [*to_come[:40], *sorted(there)[:10]]:
             api.server.delete(f"/v1/players/{player}")
 
     fill_archive(lb, progress=at(entries=erase_some_that_are_still_to_come))
-    assert len(archived_entries(lb, "main")) == MANY
+    assert len(archived_entries(lb, "main")) == many
     assert_it_is_all_there(place, lb)
 
 
 def test_what_the_walk_has_seen_already_is_archived_after_it_all_the_same(
-    place: Place, lb: Installation, api: Client, clock: SetClock
+    place: Place, lb: Installation, api: Client, clock: SetClock, many: int
 ) -> None:
     """Another reader has the lease, and reads nothing until the walk is over."""
     api.define("main", periods=[{"kind": "season", "settle_delay_s": 3600}], late_s=3600)
     api.define("total", policy="sum", periods=[{"kind": "alltime"}])
-    submit_many(api, "main")
+    submit_many(api, "main", many)
     submit_many(api, "total", 10)
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     clock.pass_ms(2 * HOUR_MS)
@@ -361,7 +366,7 @@ def test_what_the_walk_has_seen_already_is_archived_after_it_all_the_same(
         end_lease(lb)
         position = readers.take_lease(lb.archive, "another", clock.now_ms())
         there = sorted(archived_entries(lb, "main"))
-        assert len(there) < MANY
+        assert len(there) < many
         for player in there[:40]:
             api.server.delete(f"/v1/players/{player}")
         for i in range(5):
@@ -374,7 +379,7 @@ def test_what_the_walk_has_seen_already_is_archived_after_it_all_the_same(
         api.admin.delete(f"/v1/admin/boards/total/entries/{player}?period=alltime&reason=cheated")
 
     fill_archive(lb, progress=at(entries=change_much, players=lambda: readers.give_up_lease(lb.archive, position)))
-    assert len(archived_entries(lb, "main")) == MANY
+    assert len(archived_entries(lb, "main")) == many
     assert_it_is_all_there(place, lb)
 
 
@@ -404,12 +409,12 @@ def test_nobody_archives_anything_while_a_share_is_read_and_written(
 
 
 def test_a_board_that_is_deleted_and_defined_otherwise_meanwhile_is_read_as_it_is(
-    place: Place, lb: Installation, api: Client
+    place: Place, lb: Installation, api: Client, many: int
 ) -> None:
     for board in ("first", "then"):
         api.define(board, periods=[{"kind": "alltime"}])
-    submit_many(api, "first")
-    submit_many(api, "then", 2000)
+    submit_many(api, "first", many)
+    submit_many(api, "then", many // 2)
     place.drain()
     lose_archive(lb)
 
@@ -427,16 +432,16 @@ def test_a_board_that_is_deleted_and_defined_otherwise_meanwhile_is_read_as_it_i
 
 
 def test_what_is_removed_or_ends_meanwhile_stays_away(
-    place: Place, lb: Installation, api: Client, clock: SetClock
+    place: Place, lb: Installation, api: Client, clock: SetClock, many: int
 ) -> None:
     api.define("main", periods=[{"kind": "season", "keep_days": 1, "settle_delay_s": 3600}], late_s=3600)
-    submit_many(api, "main")
+    submit_many(api, "main", many)
     first = api.player("p1")
     place.drain()
     lose_archive(lb)
 
     def take_away() -> None:
-        for i in range(0, MANY, 500):
+        for i in range(0, many, 500):
             api.admin.delete(f"/v1/admin/boards/main/entries/q{i:05}?period=season&reason=cheated")
             api.server.delete(f"/v1/players/q{i + 1:05}")
         first.delete("/v1/sessions/current")
@@ -489,9 +494,11 @@ def test_a_filling_that_was_cut_off_starts_over_and_until_then_nothing_is_made_f
 
 
 @on_sqlite
-def test_a_part_of_an_archive_is_made_a_store_only_on_demand(place: Place, lb: Installation, api: Client) -> None:
+def test_a_part_of_an_archive_is_made_a_store_only_on_demand(
+    place: Place, lb: Installation, api: Client, many: int
+) -> None:
     api.define("main", periods=[{"kind": "alltime"}])
-    submit_many(api, "main")
+    submit_many(api, "main", many)
     place.drain()
     lose_archive(lb)
 
@@ -512,12 +519,14 @@ def test_a_part_of_an_archive_is_made_a_store_only_on_demand(place: Place, lb: I
 
 
 @on_sqlite
-def test_one_that_was_killed_starts_over(place: Place, lb: Installation, api: Client) -> None:
+def test_one_that_was_killed_starts_over(place: Place, lb: Installation, api: Client, many: int) -> None:
     api.define("main", periods=[{"kind": "alltime"}])
-    submit_many(api, "main")
+    submit_many(api, "main", many)
     place.drain()
     lose_archive(lb)
-    command = "from leaderboard.cli import main; main()"
+    command = (
+        f"from leaderboard.rebuild import walk; walk.AT_ONCE = {many // 5}; from leaderboard.cli import main; main()"
+    )
     filling = place.run("-c", command, "rebuild", "--archive")
     eventually(lambda: readers.read_position(lb.archive, partial=True), "it has begun")
     filling.kill()
