@@ -37,6 +37,10 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # it.
 control_socket_disable = True
 
+# A credential that is too long is as wrong as any other, and gets the same answer from us; gunicorn's 431 only from
+# here on.
+limit_request_field_size = 16_384
+
 # One line per request costs more than some requests do, and a reverse proxy has it anyway.
 accesslog = "-" if os.environ.get("LEADERBOARD_ACCESS_LOG") == "1" else None
 loglevel = "warning"

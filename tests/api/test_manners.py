@@ -167,6 +167,12 @@ def test_odd_headers_are_no_failure_of_ours(board: Client, headers: dict[str, st
         assert answer.status_code < 500, answer.text
 
 
+@pytest.mark.parametrize("credential", ["lb1.alice.", "lbk_", ""])
+def test_a_credential_of_10_kb_is_refused_as_any_other(live: Live, credential: str) -> None:
+    answer = Client(live.api.http, credential + "x" * 10_240).call("GET", "/v1/players/alice")
+    refused(answer, 401, "unauthenticated")
+
+
 def test_a_body_over_the_limit_is_refused_with_and_without_its_length(live: Live, raw: redis.Redis) -> None:
     live.api.define()
     body = submission(metadata='{"a":"' + "x" * 20_000 + '"}').encode()
