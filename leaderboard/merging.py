@@ -95,9 +95,8 @@ def _check(lb: Installation, old: str, into: str) -> None:
         if board.policy is not Policy.SUM:
             continue
         kept = kept_periods(lb, board.id)
-        live = [
-            period_id for period_id in kept if period_id not in settled_among(lb, snapshot, kept, lb.clock.now_ms())
-        ]
+        settled = settled_among(lb, snapshot, kept, lb.clock.now_ms())
+        live = [period_id for period_id in kept if period_id not in settled]
         keys = [lb.keys.standings(board.id, period_id).entries for period_id in live]
         at = lb.store.ask("check_sums", keys, [old, into, len(board.tiebreaks)]) if keys else 0
         if at:

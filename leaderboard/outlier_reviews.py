@@ -249,7 +249,13 @@ def reject(lb: Installation, review: str, held: Held, verdict: bytes, act: bytes
 
 def _take_out(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, verdict: bytes, act: bytes) -> None:
     board, keys, player = snapshot.board, lb.keys, player_of(review)
+    epoch = lb.store.read(("HGET", keys.gate(board.id), "epoch"))[0]
+    if int(epoch or 0) != held.epoch:
+        raise Problem("board_not_found", "the board was deleted since; there is another of its id")
     _check_not_settled(lb, snapshot, held)
+    if layout_of(board) != held.layout:
+        # Boards with entries keep their layout.
+        raise Problem("entry_changed", "the entry is gone, and the board was defined otherwise since")
     reply = lb.store.change(
         "reject_outlier",
         [keys.gate(board.id), keys.held(player), *keys.standings(board.id, held.period_ids[0])],

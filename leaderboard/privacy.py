@@ -135,7 +135,7 @@ def export_player(lb: Installation, player: str, *, with_ban: bool) -> PlayerDat
             list(_reviews(lb, connection, own)),
             list(_attempts(lb, connection, own)),
             list(_attempts_opened(lb, connection, own)),
-            list(_acts(lb, connection, own)),
+            list(_acts(lb, connection, own, with_bans=with_ban)),
             _ban(lb, connection, player) if with_ban else None,
         )
 
@@ -225,7 +225,10 @@ def submissions_of(
     ]  # fmt: skip
 
 
-def _acts(lb: Installation, connection: Connection, own: list[str]) -> Iterator[KeptAct]:
+def _acts(lb: Installation, connection: Connection, own: list[str], *, with_bans: bool) -> Iterator[KeptAct]:
     audit = lb.archive.tables.audit
-    for row in connection.execute(select(audit).where(audit.c.player.in_(own)).order_by(audit.c.id)):
+    query = select(audit).where(audit.c.player.in_(own)).order_by(audit.c.id)
+    if not with_bans:
+        query = query.where(audit.c.operation.not_in(("put_ban", "delete_ban")))
+    for row in connection.execute(query):
         yield read_act(row)

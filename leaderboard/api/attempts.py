@@ -23,7 +23,7 @@ blueprint = Blueprint("attempts", __name__, url_prefix="/v1")
     answers={201: answers.AttemptAnswer},
     errors=(
         "board_not_found", "no_attempts", "attempts_used_up", "forbidden", "board_frozen", "board_archived",
-        "player_banned", "player_erased", "rate_limited", "outcome_unknown", "maintenance",
+        "player_banned", "player_erased", "player_merged", "rate_limited", "outcome_unknown", "maintenance",
     ),
     session_in_call=True,
 )  # fmt: skip

@@ -250,12 +250,22 @@ def test_of_one_player_so_many_are_held_and_no_more(api: Client, raw: redis.Redi
     alice, bob = api.player("alice"), api.player("bob")
     for n in range(32):
         assert alice.post(SUBMISSIONS, {"score": 101 + n})["outcome"] == "held"
-    with unchanged(raw):
-        refused(alice.call("POST", SUBMISSIONS, {"score": 500}), 422, "too_many_held")
+    refused(alice.call("POST", SUBMISSIONS, {"score": 500}), 422, "too_many_held")
+    assert raw.hlen("lb:{0}:held:alice") == 32
     assert alice.post(SUBMISSIONS, {"score": 100})["outcome"] == "applied"
     assert bob.post(SUBMISSIONS, {"score": 101})["outcome"] == "held"
     desk.decide(desk.list("&player=alice")[0]["id"], "reject")
     assert alice.post(SUBMISSIONS, {"score": 500})["outcome"] == "held"
+
+
+def test_who_has_as_much_held_as_may_be_is_limited_too(api: Client) -> None:
+    define(api, {"rate": {"burst": 34, "per_s": 0.001}, "max_score": {"value": 100, "then": "hold"}})
+    alice = api.player("alice")
+    for n in range(32):
+        assert alice.post(SUBMISSIONS, {"score": 101 + n})["outcome"] == "held"
+    for _ in range(2):
+        refused(alice.call("POST", SUBMISSIONS, {"score": 500}), 422, "too_many_held")
+    refused(alice.call("POST", SUBMISSIONS, {"score": 500}), 429, "rate_limited")
 
 
 def test_who_feels_for_a_limit_is_limited_itself(api: Client) -> None:

@@ -178,7 +178,8 @@ def test_a_shadowed_player_is_told_nothing(api: Client, drain: Drain) -> None:
     refused(own.call("GET", path_of(SUBJECT)), 403, "forbidden")
     while drain.step():
         pass
-    assert own.get("/v1/players/me/export")["ban"] is None
+    export = own.get("/v1/players/me/export")
+    assert (export["ban"], [act["operation"] for act in export["acts"] if "ban" in act["operation"]]) == (None, [])
     assert api.server.get(f"/v1/players/{SUBJECT}/export")["ban"]["kind"] == "shadow"
 
 

@@ -35,7 +35,9 @@ local function put_entry(keys, args)
 
   local before = not is_gone and bytes and decode_entry(bytes, tiebreaks) or nil
   -- A banned player's is hidden, but where it has a place already: those standings are settled, or a walk comes there yet.
-  local hidden = known[3] and not is_gone and not (before and redis.call('ZSCORE', standings.order, before.prefix .. player))
+  -- While a ban is being lifted (see begin_lift) it is shown: the walk may have been here.
+  local hides = known[3] and not string.find(known[3], '^%a+;0;')
+  local hidden = hides and not is_gone and not (before and redis.call('ZSCORE', standings.order, before.prefix .. player))
   if not is_gone then
     write_entry(standings, args[8], tiebreaks, player, before, after, head, expires_at, hidden)
     if before and args[8] == 'dense' and not same_result(before, after, tiebreaks) then

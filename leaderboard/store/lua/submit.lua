@@ -178,13 +178,13 @@ local function submit(keys, args)
       player = player, now = now, policy = policy, submission = submission, steps = steps,
       submissions = tonumber(known[3] or 0), pace_key = keys[8], elapsed = elapsed,
     })
-    if refusing then
+    local full = #broken > 0 and redis.call('HLEN', keys[9]) >= HELD_MOST
+    if refusing or full then
       -- It counts as a try, so that nobody can feel for where the limit is.
       if rate_after then spend_rate(keys[4], now, rate_after) end
       if player_after then spend_rate(keys[7], now, player_after) end
-      return {'broken', refusing}
+      return refusing and {'broken', refusing} or {'too_many_held'}
     end
-    if #broken > 0 and redis.call('HLEN', keys[9]) >= HELD_MOST then return {'too_many_held'} end
   end
 
   local reply, changed_bits, journaled, approved = {'done', rate.left, rate.reset_ms}, 0, {}, {}
