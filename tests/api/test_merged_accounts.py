@@ -356,7 +356,7 @@ def test_a_merge_that_is_cut_off_is_finished_on_a_store_that_was_rebuilt(
     api: Client, raw: redis.Redis, lb: Installation, drain: Drain, clock: SetClock
 ) -> None:
     furnish(api, raw, lb)
-    assert cut_off(lb, 27, run_merge)
+    assert cut_off(lb, 23, run_merge)
     drained(drain)
     assert_archive_is_store(lb.archive, raw)
     before = lasting(every_key(raw), clock.now_ms())
