@@ -16,16 +16,13 @@ import orjson
 
 from leaderboard import periods
 from leaderboard.audit import Act
-from leaderboard.boards import Snapshot, StaleError, kept_periods, walk_boards
+from leaderboard.boards import Snapshot, StaleError, walk_boards, walk_standings
 from leaderboard.errors import Problem
 from leaderboard.gone import gone, gone_in
 from leaderboard.seasons import settled_among
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
-
-#: In how many standings a player is hidden or shown in one call.
-STANDINGS_AT_ONCE = 200
 
 #: How many bans that are over are lifted in one look.
 LIFT_AT_ONCE = 100
@@ -185,19 +182,10 @@ def _lift(lb: Installation, player: str, when: str, act_on: bytes = b"") -> bool
 
 def _place_everywhere(lb: Installation, player: str) -> None:
     for snapshot in walk_boards(lb):
-        board_id = snapshot.board.id
-        kept = kept_periods(lb, board_id)
-        for first in range(0, len(kept), STANDINGS_AT_ONCE):
-            place = partial(_place, lb, period_ids=kept[first : first + STANDINGS_AT_ONCE], player=player)
-            try:
-                lb.boards.use(board_id, place)
-            except Problem as problem:
-                # Deleted meanwhile, its entries with it.
-                if problem.code != "board_not_found":
-                    raise
+        walk_standings(lb, snapshot.board.id, partial(_place, lb, player))
 
 
-def _place(lb: Installation, snapshot: Snapshot, period_ids: list[str], player: str) -> None:
+def _place(lb: Installation, player: str, snapshot: Snapshot, period_ids: list[str]) -> None:
     board, now = snapshot.board, lb.clock.now_ms()
     settled = settled_among(lb, snapshot, period_ids, now)
     live = [period_id for period_id in period_ids if period_id not in settled]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -28,6 +29,9 @@ FRESH_S = 0.5
 
 #: So many boards are read together when all are gone through.
 WALK_AT_ONCE = 200
+
+#: In so many standings of a board something is done to a player in one call.
+STANDINGS_AT_ONCE = 200
 
 #: Stands for every kind of period.
 ALL_KINDS = "*"
@@ -258,6 +262,28 @@ def walk_boards(lb: Installation, after: str | None = None, at_once: int = WALK_
 def kept_periods(lb: Installation, board_id: str) -> list[str]:
     """The ids of the standings a board has begun, also of those that have expired."""
     return [period_id.decode() for period_id in lb.store.read(("ZRANGE", lb.keys.kept(board_id), 0, -1))[0]]
+
+
+def walk_standings(
+    lb: Installation, board_id: str, act: Callable[[Snapshot, list[str]], None], at_once: int = STANDINGS_AT_ONCE
+) -> None:
+    """Call `act` with the ids of standings that a board has begun, some at a time, and the board as it is then.
+
+    It is called again when the board changes meanwhile (StaleError). Of a board that is deleted the rest is left out:
+    its entries went with it.
+    """
+    kept = kept_periods(lb, board_id)
+    for first in range(0, len(kept), at_once):
+        share = kept[first : first + at_once]
+        try:
+            lb.boards.use(board_id, partial(_act_on_share, act, share))
+        except Problem as problem:
+            if problem.code != "board_not_found":
+                raise
+
+
+def _act_on_share(act: Callable[[Snapshot, list[str]], None], share: list[str], snapshot: Snapshot) -> None:
+    act(snapshot, share)
 
 
 def _current(lb: Installation, board_id: str) -> tuple[Board | None, int, dict[str, Any]]:

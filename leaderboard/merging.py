@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from leaderboard.boards import Snapshot, StaleError, kept_periods, walk_boards
+from leaderboard.boards import Snapshot, StaleError, kept_periods, walk_boards, walk_standings
 from leaderboard.errors import FieldError, Problem, invalid
 from leaderboard.friends import SIDES_MOST
 from leaderboard.gone import gone, player_merged
@@ -149,18 +149,10 @@ def _unite_on(lb: Installation, board_id: str, old: str, into: str) -> None:
     keys = [*_both(lb, old, into), lb.keys.attempts(board_id, old), lb.keys.attempts(board_id, into)]
     reply = lb.store.change("merge_attempts", keys, [old, into, lb.clock.now_ms(), board_id])
     _check_running(into, reply)
-    kept = kept_periods(lb, board_id)
-    for first in range(0, len(kept), STANDINGS_AT_ONCE):
-        unite = partial(_unite_at, lb, period_ids=kept[first : first + STANDINGS_AT_ONCE], old=old, into=into)
-        try:
-            lb.boards.use(board_id, unite)
-        except Problem as problem:
-            # Deleted meanwhile, its entries with it.
-            if problem.code != "board_not_found":
-                raise
+    walk_standings(lb, board_id, partial(_unite_at, lb, old, into), STANDINGS_AT_ONCE)
 
 
-def _unite_at(lb: Installation, snapshot: Snapshot, period_ids: list[str], old: str, into: str) -> None:
+def _unite_at(lb: Installation, old: str, into: str, snapshot: Snapshot, period_ids: list[str]) -> None:
     board, now = snapshot.board, lb.clock.now_ms()
     settled = settled_among(lb, snapshot, period_ids, now)
     live = [period_id for period_id in period_ids if period_id not in settled]

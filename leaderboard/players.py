@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from leaderboard.boards import Snapshot, kept_periods, walk_boards
+from leaderboard.boards import Snapshot, walk_boards, walk_standings
 from leaderboard.corrections import remove_from
 from leaderboard.errors import Problem
 from leaderboard.gone import gone, gone_in, merged_into
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 #: How long an erased id is refused.
 ERASED_DAYS = 30
-
-#: From how many standings a player is removed in one call.
-STANDINGS_AT_ONCE = 200
 
 #: The fields a profile may have; `attributes` is kept as JSON.
 FIELDS = ("display_name", "avatar_url", "country", "platform", "attributes")
@@ -155,18 +152,10 @@ def _remove_from(lb: Installation, player: str, board_id: str) -> None:
             ("HDEL", keys.attempted(board_id), player),
         ]
     )
-    kept = kept_periods(lb, board_id)
-    for first in range(0, len(kept), STANDINGS_AT_ONCE):
-        remove = partial(_remove_at, lb, period_ids=kept[first : first + STANDINGS_AT_ONCE], player=player)
-        try:
-            lb.boards.use(board_id, remove)
-        except Problem as problem:
-            # Deleted meanwhile, its entries with it.
-            if problem.code != "board_not_found":
-                raise
+    walk_standings(lb, board_id, partial(_remove_at, lb, player))
 
 
-def _remove_at(lb: Installation, snapshot: Snapshot, period_ids: list[str], player: str) -> None:
+def _remove_at(lb: Installation, player: str, snapshot: Snapshot, period_ids: list[str]) -> None:
     settled = settled_among(lb, snapshot, period_ids, lb.clock.now_ms())
     for nameless in (False, True):
         chosen = [period_id for period_id in period_ids if (period_id in settled) is nameless]
