@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -61,12 +62,16 @@ def refused(answer: Any, status: int, code: str) -> Any:
 def unchanged(raw: redis.Redis) -> Iterator[None]:
     """Whatever is called meanwhile, every key of the installation stays as it is, byte for byte.
 
-    But for how often each address has called: that counts what is refused, too.
+    But for how often each address has called: that counts what is refused, too. And a key may come to its end.
     """
-    before = _contents(raw)
+    begun = time.monotonic()
+    before, ends = _contents(raw)
     yield
-    after = _contents(raw)
-    changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
+    after, _ = _contents(raw)
+    passed_ms = (time.monotonic() - begun) * 1000
+    differing = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    ended = {key for key, end_ms in ends.items() if after.get(key) is None and 0 <= end_ms <= passed_ms}
+    changed = differing - ended
     assert not changed, f"changed: {sorted(changed)}"
 
 
@@ -78,9 +83,13 @@ def refused_without_a_trace(board: Client, raw: redis.Redis, body: bytes | str, 
     assert board.submit("alice", 11, key="k")["outcome"] == "applied"
 
 
-def _contents(raw: redis.Redis) -> dict[bytes, bytes | None]:
+def _contents(raw: redis.Redis) -> tuple[dict[bytes, bytes | None], dict[bytes, int]]:
+    """What each key holds, and the milliseconds until it expires: -1 for one that does not."""
     keys = [key for key in raw.scan_iter("lb:*", count=1000) if not key.startswith(b"lb:{0}:calls:")]
     with raw.pipeline(transaction=False) as pipeline:
         for key in keys:
             pipeline.dump(key)
-        return dict(zip(keys, pipeline.execute(), strict=True))
+        for key in keys:
+            pipeline.pttl(key)
+        found = pipeline.execute()
+    return dict(zip(keys, found, strict=False)), dict(zip(keys, found[len(keys) :], strict=True))

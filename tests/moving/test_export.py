@@ -29,6 +29,7 @@ from tests.fresh import begin_anew
 from tests.keeping.contents import everything_shown
 from tests.live import WITHIN_S
 from tests.moving.places import BOARDS, Place, Story, places
+from tests.oracle import show_instant
 from tests.runs import exactly
 
 
@@ -158,7 +159,7 @@ def test_the_first_line_says_what_the_board_is(place_on_sqlite: Place) -> None:
     assert [season["season"] for season in first["seasons"]] == [1, 2]
     assert [(one["period_id"], one["entries"]) for one in first["standings"]] == [("all", 1), ("s1", 1)]
     assert first["standings"][0]["expires_at"] is None
-    assert first["seasons"][0]["started_at"][:19] == first["at"][:17] + f"{begun_ms // 1000 % 60:02}"
+    assert first["seasons"][0]["started_at"][:19] == show_instant(begun_ms)[:19]
 
 
 def test_what_is_not_there_is_said_so_and_no_file_is_left(place_on_sqlite: Place, tmp_path: Path) -> None:
