@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from leaderboard import periods
 from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError
-from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem, invalid
 from leaderboard.gone import gone
 from leaderboard.model import Occurrence, Period, PeriodState
@@ -23,8 +22,6 @@ from leaderboard.submission import CLOCK_SKEW_MS, Submission, order_tiebreaks, p
 if TYPE_CHECKING:
     from leaderboard.audit import Act
     from leaderboard.installation import Installation
-
-_ADMIN = Caller(Role.ADMIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ def correct_entry(
         _put_back(lb, snapshot, period, occurrence, submission, achieved, counted, act_on)
         return
     counts_in = [(period, occurrence)]
-    prepared = prepare_call(lb, _ADMIN, submission, snapshot, "correct", now, achieved, counts_in, ranks=False)
+    prepared = prepare_call(lb, None, submission, snapshot, "correct", now, achieved, counts_in, ranks=False)
     reply = lb.store.change(*prepared.call, act_on)
     if reply[0] == b"ended":
         lift_if_over(lb, submission.player)

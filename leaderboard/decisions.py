@@ -20,7 +20,6 @@ from leaderboard.archive.freshness import wait_for_archive
 from leaderboard.audit import Act
 from leaderboard.bans import lift_if_over
 from leaderboard.boards import TRIES, Snapshot, StaleError
-from leaderboard.callers import Caller, Role
 from leaderboard.errors import Problem
 from leaderboard.gone import gone
 from leaderboard.held import Held, player_of, read_held
@@ -35,8 +34,6 @@ from leaderboard.submission import Approval, Result, Submission, prepare_call, r
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
-
-_ADMIN = Caller(Role.ADMIN)
 
 
 class Decision(StrEnum):
@@ -128,7 +125,7 @@ def _approve(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, a
     if not counts_in:
         raise Problem("period_settled", "every standings that this belonged to is final")
     prepared = prepare_call(
-        lb, _ADMIN, _submission_of(review, held), snapshot, board.policy.value, now, held.achieved_ms, counts_in,
+        lb, None, _submission_of(review, held), snapshot, board.policy.value, now, held.achieved_ms, counts_in,
         ranks=True, approval=Approval(review, _verdict(act, now)),
     )  # fmt: skip
     reply = lb.store.change(*prepared.call, _act_on(act, board.id, review, ReviewState.OPEN, ReviewState.APPROVED))

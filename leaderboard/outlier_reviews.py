@@ -154,6 +154,13 @@ def _raise(
             case b"held" | b"raised":
                 log.info("%s: an outlier in %s of %s is %s", review, period_id, board.id, reply[0].decode())
                 raised += 1
+            case b"too_many_held":
+                log.warning(
+                    "%s: an outlier in %s of %s is not raised: too many reviews of this player are open",
+                    review,
+                    period_id,
+                    board.id,
+                )
     return raised
 
 

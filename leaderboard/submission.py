@@ -208,15 +208,19 @@ def _check_expectation(expected: dict[str, str], current: dict[str, str]) -> Non
 
 
 def prepare_call(
-    lb: Installation, caller: Caller, submission: Submission, snapshot: Snapshot, policy: str,
+    lb: Installation, caller: Caller | None, submission: Submission, snapshot: Snapshot, policy: str,
     now: int, achieved: int, counts_in: list[tuple[Period, Occurrence]], ranks: bool, approval: Approval | None = None,
 ) -> Prepared:  # fmt: skip
-    """The arguments of `submit` (store/lua/submit.lua), which says what each is."""
+    """The arguments of `submit` (store/lua/submit.lua), which says what each is.
+
+    A `caller` is asked for its session, the limits and the board's rules; None is what the service does itself.
+    """
     board, keys, player = snapshot.board, lb.keys, submission.player
     score = scale(submission.score, board.decimals) * board.order.sign
     tiebreaks = order_tiebreaks(board, submission.tiebreaks)
-    limits = limits_of(lb, caller, board)
-    rules = b"" if approval else snapshot.rules.get(caller.role, b"")
+    limits = limits_of(lb, caller, board) if caller else (None, None)
+    rules = snapshot.rules.get(caller.role, b"") if caller else b""
+    session = caller.session if caller else ""
     replay = submission.repeatable
     call_keys = [
         keys.player(player), keys.gate(board.id), keys.maintenance, keys.rate(board.id, player),
@@ -232,8 +236,8 @@ def prepare_call(
         player,
         now,
         "" if submission.achieved_ms is None else achieved,
-        caller.session,
-        now + lb.settings.session_days * DAY_MS if caller.session else "",
+        session,
+        now + lb.settings.session_days * DAY_MS if session else "",
         replay.packed if replay else "",
         board.revision,
         snapshot.season,
@@ -266,7 +270,7 @@ def limits_of(lb: Installation, caller: Caller, board: Board) -> tuple[RateRule 
     settings = lb.settings
     on_board = board.rate
     if caller.role is not Role.PLAYER:
-        return (on_board if on_board and on_board.servers and caller.role is Role.SERVER else None), None
+        return (on_board if on_board and on_board.servers else None), None
     if settings.player_burst and settings.player_per_s:
         return on_board, RateRule(settings.player_burst, settings.player_per_s)
     return on_board, None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from leaderboard.api.fields import METADATA_LIMIT
 from leaderboard.attached import detach
-from leaderboard.callers import Caller, Role
 from leaderboard.entries import STAND_IN
 from leaderboard.errors import Problem
 from leaderboard.idempotency import IdempotentCall
@@ -22,9 +21,6 @@ from leaderboard.submission import CLOCK_SKEW_MS, Prepared, Submission, order_ti
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
-
-#: Without rates, and for any player.
-IMPORTER = Caller(Role.SERVER, "import")
 
 #: How an entry is shown whose player was erased.
 _NAMELESS = re.compile(r"-[0-9a-f]{12}")
@@ -134,7 +130,7 @@ def _submit(
         ),
     )
     policy = snapshot.board.policy.value
-    return prepare_call(lb, IMPORTER, submission, snapshot, policy, now, achieved, counts_in, ranks=False)
+    return prepare_call(lb, None, submission, snapshot, policy, now, achieved, counts_in, ranks=False)
 
 
 def content_of(score: ForeignScore) -> bytes:

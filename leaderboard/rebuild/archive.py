@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Table, delete, exists, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select, text
 
 from leaderboard import journal
 from leaderboard.archive import readers
@@ -33,6 +33,7 @@ from leaderboard.rebuild.filling import Filling
 from leaderboard.rebuild.verification import Difference
 from leaderboard.rebuild.walk import board_ids, walk_store, write_boards
 from leaderboard.relation import Relation, explain, relation_of
+from leaderboard.reviews import ReviewState
 from leaderboard.worker.drain import DivergedError
 from leaderboard.worker.report import BELIEVED_MS, read_worker
 
@@ -66,9 +67,9 @@ def fill_archive(
     """Write all that the store has into a new archive, or one that was not filled to its end, and compare every entry.
 
     With a `source`, an archive that has what this store has, all that is copied from there, past submissions too. With
-    `replacing`, another archive is emptied first; without a source its submissions and its audit stay if they
-    are of this store. `progress` is told the stage, how many rows are done and how many there are. Raises RebuildError,
-    SettingError, Problem (503).
+    `replacing`, another archive is emptied first; without a source its submissions, its decided reviews and
+    its audit stay if they are of this store. `progress` is told the stage, how many rows are done and how many there
+    are. Raises RebuildError, SettingError, Problem (503).
     """
     lb.archive.migrate()
     check_nobody_archives_elsewhere(lb)
@@ -87,7 +88,7 @@ def fill_archive(
         _check(compared)
         with filling.share() as connection:
             if source is None:
-                _drop_submissions_of_nobody(lb, connection)
+                _drop_what_is_of_nobody(lb, connection)
             end_filling(connection, lb.archive)
     except (DivergedError, JournalGapError) as error:
         raise RebuildError(_say_what_happened(lb, error)) from error
@@ -145,8 +146,10 @@ def _begin(lb: Installation, by: str, replacing: bool) -> None:
                 check_may_be_emptied(lb, connection, position, relation)
             begun = position if position and relation in AGREE else _standing_at(mark)
             ours = relation in (*AGREE, Relation.OUTDATED)
-            kept = (tables.submissions, tables.audit) if ours else ()
+            kept = (tables.submissions, tables.audit, tables.reviews) if ours else ()
             readers.begin_anew(connection, lb.archive, begun, keeping=kept)
+            # Those that are open the store has; another may have been decided on since.
+            connection.execute(delete(tables.reviews).where(tables.reviews.c.state == ReviewState.OPEN.value))
             write_boards(lb, connection, sorted(board_ids(lb)))
         note_filling(connection, lb.archive, by)
 
@@ -183,20 +186,21 @@ def _check(compared: list[Difference]) -> None:
         raise RebuildError(f"{len(different)} standings differ from the store, and the archive is not whole: {shown}")
 
 
-def _drop_submissions_of_nobody(lb: Installation, connection: Connection) -> None:
-    """Of players that were erased, and boards that were deleted, since the archive had them; also if one of the same id
-    was made anew."""
-    submissions, players, seasons = lb.archive.tables.submissions, lb.archive.tables.players, lb.archive.tables.seasons
-    has_player = exists().where(
-        players.c.player == submissions.c.player, players.c.created_ms <= submissions.c.at_ms + _CLOCKS_MS
-    )
+def _drop_what_is_of_nobody(lb: Installation, connection: Connection) -> None:
+    """Past submissions, reviews and acts of players that were erased, and submissions to boards that were deleted,
+    since the archive had them; also if one of the same id was made anew."""
+    tables = lb.archive.tables
+    players, seasons, submissions, audit = tables.players, tables.seasons, tables.submissions, tables.audit
+
+    def has_player(table: Table) -> ColumnElement[bool]:
+        return exists().where(players.c.player == table.c.player, players.c.created_ms <= table.c.at_ms + _CLOCKS_MS)
+
     has_board = exists().where(
         seasons.c.board == submissions.c.board, seasons.c.started_ms <= submissions.c.at_ms + _CLOCKS_MS
     )
-    connection.execute(delete(submissions).where(~(has_player & has_board)))
-    audit = lb.archive.tables.audit
-    has_player = exists().where(players.c.player == audit.c.player, players.c.created_ms <= audit.c.at_ms + _CLOCKS_MS)
-    connection.execute(forget_player(audit, audit.c.player.is_not(None) & ~has_player))
+    connection.execute(delete(submissions).where(~(has_player(submissions) & has_board)))
+    connection.execute(delete(tables.reviews).where(~has_player(tables.reviews)))
+    connection.execute(forget_player(audit, audit.c.player.is_not(None) & ~has_player(audit)))
 
 
 def _say_what_happened(lb: Installation, error: Exception) -> str:

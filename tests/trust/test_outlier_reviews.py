@@ -11,6 +11,7 @@ from leaderboard.installation import Installation
 from leaderboard.model import DAY_MS
 from leaderboard.outlier_reviews import look_at
 from leaderboard.rebuild import rebuild
+from leaderboard.rebuild.archive import fill_archive
 from leaderboard.worker.drain import Drain
 from tests.calls import unchanged
 from tests.client import Client
@@ -527,17 +528,63 @@ def test_the_audit_says_what_the_worker_did(api: Client, look: Any) -> None:
     assert acts[0]["after"]["state"] == "rejected"
 
 
-def test_players_with_too_many_reviews_get_no_more(api: Client, raw: redis.Redis, clock: SetClock, look: Any) -> None:
+def test_what_a_player_has_held_by_itself_shields_it_from_nothing(api: Client, clock: SetClock, look: Any) -> None:
     fill(api)
+    api.define("other", rules={"rate": None, "max_score": {"value": 10, "then": "hold"}})
+    cheat = api.player("cheat")
     for _ in range(32):
         clock.pass_ms(1)
-        api.submit("cheat", 10**9)
-        assert look() == 1
+        assert cheat.post("/v1/boards/other/submissions", {"score": 11})["outcome"] == "held"
+    cheat.post("/v1/boards/main/submissions", {"score": 10**9})
+    assert look() == 1
+    assert api.table()[0][1] != "cheat"
+
+
+def test_players_with_too_many_reviews_get_no_more(
+    api: Client, raw: redis.Redis, clock: SetClock, look: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(api)
+    api.submit("cheat", 10**9)
+    assert look() == 1
+    ((review, packed),) = raw.hgetall("lb:{0}:held:cheat").items()
+    raw.hset("lb:{0}:held:cheat", mapping={f"{n:016x}.cheat": packed for n in range(1023)})
     clock.pass_ms(1)
     api.submit("cheat", 10**9)
-    assert look() == 0
-    decide(api, reviews(api)[0]["id"], "reject")
+    with caplog.at_level("WARNING"):
+        assert look() == 0
+    assert "too many reviews of this player are open" in caplog.text
+    assert api.table()[0][1] == "cheat"
+    decide(api, review.decode(), "reject")
     assert look() == 1
+
+
+def test_an_archive_filled_anew_knows_what_was_decided(
+    api: Client, lb: Installation, drain: Drain, clock: SetClock, look: Any
+) -> None:
+    fill(api)
+    scores = {"approved": 10**9, "rejected": 10**9 + 1, "open": 10**9 + 2, "erased": 10**9 + 3}
+    for player, score in scores.items():
+        api.submit(player, score)
+    assert look() == 4
+    of = {review["player"]: review["id"] for review in reviews(api)}
+    decide(api, of["approved"], "approve")
+    decide(api, of["rejected"], "reject")
+    decide(api, of["erased"], "reject")
+    while drain.step():
+        pass
+    clock.pass_ms(DAY_MS)
+    api.server.delete("/v1/players/erased")
+    while drain.step():
+        pass
+    fill_archive(lb, replacing=True)
+    assert look() == 0
+    assert api.table()[0][1] == "approved"
+    for state in ("approved", "rejected", "open"):
+        assert [review["player"] for review in reviews(api, state=state)] == [state]
+    decide(api, of["rejected"], "reopen")
+    decide(api, of["rejected"], "approve")
+    assert [row[1] for row in api.table()[:2]] == ["rejected", "approved"]
+    assert_archive_is_store(lb)
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,9 @@
 -- `taken` is 1 where the entry is out of its standings and only here, 0 where it stands there still; the rest is what it was
 -- held against.
 
+-- So many reviews of a player are open that nothing more of it is raised; far beyond what a player can have held by itself.
+local FOUND_MOST = 1024
+
 -- How large a share of n entries the deepest look takes: one in a hundred, but ten of them.
 local function deepest_share(n)
   return math.min(0.25, math.max(0.01, 10 / n))
@@ -94,7 +97,7 @@ local function find_outlier(keys, args)
   if not redis.call('ZSCORE', standings.order, entry.prefix .. player) then return {'changed'} end
   if redis.call('HEXISTS', keys[3], args[9]) == 1 then return {'known'} end
   if not hold and is_under_review(keys[3], board, epoch, period_id) then return {'known'} end
-  if redis.call('HLEN', keys[3]) >= HELD_MOST then return {'too_many_held'} end
+  if redis.call('HLEN', keys[3]) >= FOUND_MOST then return {'too_many_held'} end
   if journal_is_full() then return {'journal_full'} end
 
   for i = 1, tiebreaks do values[i] = unpack_number(entry.prefix, (i - 1) * WIDTH + 1) end
