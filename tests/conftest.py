@@ -26,6 +26,7 @@ from tests.client import ADMIN_KEY, SERVER_KEY, Client
 from tests.contract import Contract
 from tests.databases import database_url, postgresql, postgresql_url  # noqa: F401  fixtures for all
 from tests.fresh import begin_anew
+from tests.reviewing import Desk
 
 #: Keys that need no expiry, as leaderboard/keys.py lists them.
 PERMANENT = re.compile(
@@ -113,3 +114,8 @@ def app(settings: Settings, clock: SetClock) -> Iterator[Flask]:
 def api(app: Flask) -> Client:
     """Calls without a credential; `api.admin`, `api.server` and `api.player(id)` have one."""
     return Client(app.test_client())
+
+
+@pytest.fixture
+def desk(app: Flask, api: Client) -> Desk:
+    return Desk(app, api.admin)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import redis
-from flask import Flask
 
 from leaderboard import create_app
 from leaderboard.settings import Settings
@@ -18,11 +17,6 @@ from tests.conftest import SetClock
 from tests.reviewing import Desk, dump
 
 SUBMISSIONS = "/v1/boards/main/submissions"
-
-
-@pytest.fixture
-def desk(app: Flask, api: Client) -> Desk:
-    return Desk(app, api.admin)
 
 
 def define(api: Client, rules: dict[str, Any], **definition: Any) -> None:
