@@ -22,7 +22,10 @@ from tests.test_f1 import DATA, rows
 
 FOOTBALL = DATA / "football"
 
-pytestmark = pytest.mark.skipif(not FOOTBALL.exists(), reason=f"the goals are not in {FOOTBALL}")
+pytestmark = [
+    pytest.mark.skipif(not FOOTBALL.exists(), reason=f"the goals are not in {FOOTBALL}"),
+    pytest.mark.any_store,
+]
 
 RULES = Rules(policy="sum", ties="competition")
 BATCH = 1000

@@ -14,6 +14,8 @@ import pytest
 from tests.client import ADMIN_KEY, SERVER_KEY
 from tests.live import WITHIN_S, Live
 
+pytestmark = pytest.mark.any_store
+
 ROOT = Path(__file__).parent.parent
 
 #: Every kind of request that the mix makes in ten seconds, whatever the dice say.

@@ -14,6 +14,8 @@ from leaderboard.outliers import Distribution, Sample, deepest_share, fit
 from tests.test_f1 import F1, rows
 from tests.test_football import FOOTBALL
 
+pytestmark = pytest.mark.any_store
+
 THRESHOLD = 6
 Draw = Callable[[Random], float]
 

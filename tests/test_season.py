@@ -15,6 +15,8 @@ from loadtests.season.report import lines
 from loadtests.season.service import Service
 from loadtests.season.simulation import Plan, simulate
 
+pytestmark = pytest.mark.any_store
+
 
 def play(settings: Settings, plan: Plan) -> dict[str, Any]:
     report = simulate(settings, plan)

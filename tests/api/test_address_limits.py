@@ -22,6 +22,8 @@ from tests.contract import Contract
 from tests.faults.proxy import Proxy
 from tests.live import Live
 
+pytestmark = pytest.mark.any_store
+
 SIGN_INS, ADMIN_CALLS, READS, WRONG_KEYS = 3, 5, 40, 4
 KEYS = "/v1/admin/keys"
 MINUTE_MS = 60_000

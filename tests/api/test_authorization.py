@@ -14,6 +14,8 @@ from tests.client import Client
 from tests.conftest import SetClock
 from tests.oracle import show_instant
 
+pytestmark = pytest.mark.any_store
+
 
 @pytest.fixture
 def board(api: Client) -> Client:

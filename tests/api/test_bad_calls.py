@@ -10,6 +10,8 @@ import redis
 from tests.calls import ODD_IDS, STANDINGS, refused, send, unchanged
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
 
+pytestmark = pytest.mark.any_store
+
 DEVICE = "x" * 32
 
 

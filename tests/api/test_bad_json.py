@@ -10,6 +10,8 @@ import redis
 from tests.calls import SUBMISSIONS, refused, refused_without_a_trace, send, submission, unchanged
 from tests.client import ADMIN_KEY, Client
 
+pytestmark = pytest.mark.any_store
+
 DEEP = 7000
 
 

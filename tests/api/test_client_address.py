@@ -6,6 +6,8 @@ import pytest
 
 from leaderboard.api.client_address import ClientAddresses
 
+pytestmark = pytest.mark.any_store
+
 
 @pytest.mark.parametrize(
     ("peer", "forwarded", "counted"),

@@ -11,6 +11,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from leaderboard.errors import CATALOGUE
 from tests.client import Client
 
+pytestmark = pytest.mark.any_store
+
 #: The names that clients are generated from; none may ever change.
 OPERATIONS = {
     "sign_in", "create_session", "sign_out", "get_player", "put_player", "patch_player", "delete_player",

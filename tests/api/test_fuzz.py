@@ -22,6 +22,8 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.client import ADMIN_KEY, Client
 
+pytestmark = pytest.mark.any_store
+
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 

@@ -14,6 +14,8 @@ from tests.calls import STANDINGS, SUBMISSIONS, refused, send, submission, uncha
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
 from tests.live import Live
 
+pytestmark = pytest.mark.any_store
+
 JSON = {"Authorization": f"Bearer {SERVER_KEY}", "Content-Type": "application/json"}
 
 

@@ -366,6 +366,7 @@ def large(place: Place, path: Path, players: int) -> Path:
     return path
 
 
+@pytest.mark.any_store
 @pytest.mark.parametrize("players", [18_000, pytest.param(60_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_killed_again_and_again_it_goes_on_and_nobody_is_let_in_before(

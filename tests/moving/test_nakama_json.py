@@ -17,6 +17,8 @@ from leaderboard.moving.nakama import Nakama
 from leaderboard.moving.values import WrongValue
 from tests.moving.nakama_samples import CYPHER, NEO, NOW, TRINITY, read, refusal, scores, source_of
 
+pytestmark = pytest.mark.any_store
+
 #: As GET /v2/leaderboard/weekly_kills answers: 64-bit numbers as texts, nothing that is zero or empty.
 LISTED: list[dict[str, Any]] = [
     {"leaderboard_id": "weekly_kills", "owner_id": NEO, "username": "neo", "score": "1200", "subscore": "3",

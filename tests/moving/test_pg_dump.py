@@ -28,6 +28,8 @@ from tests.moving.nakama_samples import (
     source_of,
 )
 
+pytestmark = pytest.mark.any_store
+
 
 @pytest.mark.parametrize(
     ("content", "reason"),
