@@ -15,6 +15,16 @@ local function gain_of(asked)
   return best and best - asked.submission.score
 end
 
+-- When the hour's gain has run off, and when the last submission was; read for the first rule that looks at it.
+local function pace_of(asked)
+  if not asked.pace then
+    local gain, last = string.match(redis.call('GET', asked.pace_key) or '', '^(%S+) (%S+)$')
+    gain, last = tonumber(gain or 0), tonumber(last or 0)
+    asked.pace = {gain = gain, last = last, gain_before = gain, last_before = last, keep_ms = 0}
+  end
+  return asked.pace
+end
+
 -- Each returns what it saw where it is broken, else nil.
 local RULES = {
   min_score = function(value, asked, sign)
@@ -31,10 +41,10 @@ local RULES = {
   -- A bucket that holds `value` and runs empty within an hour: who gains less than that in every hour never fills it.
   max_gain_per_hour = function(value, asked)
     if not asked.gain or asked.gain <= 0 then return nil end
-    local unit_ms = 3600000 / value
-    asked.pace.gain = math.max(asked.pace.gain, asked.now) + asked.gain * unit_ms
-    if asked.pace.gain - asked.now <= 3600000.5 then return nil end
-    return math.floor((asked.pace.gain - asked.now) / unit_ms + 0.5)
+    local unit_ms, pace = 3600000 / value, pace_of(asked)
+    pace.gain = math.max(pace.gain, asked.now) + asked.gain * unit_ms
+    if pace.gain - asked.now <= 3600000.5 then return nil end
+    return math.floor((pace.gain - asked.now) / unit_ms + 0.5)
   end,
   -- In thousandths here; only of a score that names its attempt.
   max_score_per_s = function(value, asked, sign)
@@ -44,8 +54,9 @@ local RULES = {
   end,
   -- In milliseconds here.
   min_interval_s = function(value, asked)
-    local since = asked.now - asked.pace.last
-    asked.pace.last, asked.pace.keep_ms = asked.now, value
+    local pace = pace_of(asked)
+    local since = asked.now - pace.last
+    pace.last, pace.keep_ms = asked.now, value
     return since < value and since or nil
   end,
   min_submissions_before_top = function(value, asked, _, top, from_entries)
@@ -71,10 +82,6 @@ local RULES = {
 local function check_rules(rules, asked)
   local sign, broken, refusing = rules[1], {}, nil
   asked.gain = gain_of(asked)
-  -- When the hour's gain has run off; when the last submission was.
-  local gain, last = string.match(redis.call('GET', asked.pace_key) or '', '^(%S+) (%S+)$')
-  local before = {gain = tonumber(gain or 0), last = tonumber(last or 0)}
-  asked.pace = {gain = before.gain, last = before.last, gain_before = before.gain, keep_ms = 0}
   for _, rule in ipairs(rules[3]) do
     local seen = RULES[rule[1]](rule[3], asked, sign, rule[4], rule[5])
     if seen then
@@ -82,8 +89,9 @@ local function check_rules(rules, asked)
       if rule[2] == 0 and not refusing then refusing = rule[1] end
     end
   end
-  local looks = asked.pace.gain ~= before.gain or asked.pace.last ~= before.last
-  return broken, refusing, looks and asked.pace or nil
+  local pace = asked.pace
+  local changed = pace and (pace.gain ~= pace.gain_before or pace.last ~= pace.last_before)
+  return broken, refusing, changed and pace or nil
 end
 
 -- What is held has gained nothing yet.
