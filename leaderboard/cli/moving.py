@@ -15,7 +15,8 @@ from leaderboard.errors import Problem
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
     from leaderboard.moving.document import Progress
-    from leaderboard.moving.importing import Options, Source, Summary
+    from leaderboard.moving.importing import Options, Source
+    from leaderboard.moving.sending import Summary
 
 _FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
-from leaderboard.bans import lift_if_over
-from leaderboard.boards import keeps_changing
-from leaderboard.errors import Problem
 from leaderboard.idempotency import ANSWER_KEPT_MS, KEPT_KEYS
 from leaderboard.moving.archiving import Archiving
 from leaderboard.moving.document import Progress
@@ -20,21 +16,16 @@ from leaderboard.moving.foreign import ForeignBoard, ForeignScore, SourceError
 from leaderboard.moving.ids import IdMap
 from leaderboard.moving.items import Item, PastError, content_of, is_nameless, make_item, stand_in
 from leaderboard.moving.making import Exported, board_like, make_board, make_exported
-from leaderboard.moving.naming import take_names
-from leaderboard.moving.patience import PASSING, PATIENCE_S, RETRY_S
 from leaderboard.moving.remembering import Begun, Remembered
+from leaderboard.moving.sending import Sender, Summary
 from leaderboard.moving.targets import Target, Targets
 from leaderboard.moving.values import Refuse, WrongValue, shown
-from leaderboard.submission import Outcome, read_reply
 from leaderboard.submissions import PIPELINE
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
 
 log = logging.getLogger(__name__)
-
-#: Of wrong rows, so many are listed.
-LISTED = 20
 
 
 class Source(Protocol):
@@ -72,22 +63,6 @@ class Options:
 
 
 @dataclass(slots=True)
-class Summary:
-    rows: int = 0
-    changed: int = 0
-    kept: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    bad: int = 0
-    #: The first of them.
-    listed: list[str] = field(default_factory=list)
-    boards: list[str] = field(default_factory=list)
-    names: int = 0
-    bad_names: int = 0
-    #: The line it went on behind; 0 for the beginning.
-    resumed: int = 0
-
-
-@dataclass(slots=True)
 class _Chunk:
     items: list[Item] = field(default_factory=list)
     #: How many of its rows count for each player.
@@ -122,10 +97,9 @@ class Import:
         self._targets = Targets(lb)
         self._archiving = Archiving(lb, warn)
         self._summary = Summary()
+        self._sender = Sender(lb, self._targets, self._archiving, self._summary, names=options.names)
         self._chunk = _Chunk()
         self._begun = self._remembered.begin()
-        #: Rows that were refused by the store, of the chunk that was sent last.
-        self._late: list[SourceError] = []
         self._refused_line = 0
         #: The entry before, for nameless ones: where it stands, and its player.
         self._before: tuple[Any, str] = (None, "")
@@ -250,9 +224,7 @@ class Import:
         self._refused_line = wrong.line
         if is_new:
             self._summary.rows += 1
-            self._summary.bad += 1
-            if len(self._summary.listed) < LISTED:
-                self._summary.listed.append(str(wrong))
+            self._summary.note_bad(wrong)
 
     # -- one row -------------------------------------------------------------------------------------------------------
 
@@ -311,109 +283,12 @@ class Import:
             return
         self._archiving.make_room()
         self._begun = self._remembered.sending(self._begun, chunk.line, chunk.digest.hexdigest())
-        self._send(chunk.items)
+        late = self._sender.send(chunk.items, self._begun.token, self.at_ms(self._begun))
         self._begun = self._remembered.came_through(self._begun)
         self._summary.rows += chunk.rows
         self._progress(self._source.place, self._summary.rows, self._source.total)
-        late, self._late = self._late, []
-        for wrong in late:
+        for score, problem in late:
             if not self._options.skip_bad:
                 further = f" (all others up to {self._source.unit} {chunk.line} are imported; this goes on behind it)"
-                raise SourceError(wrong.source, wrong.line, wrong.problem + further, self._source.unit)
-            self._summary.bad += 1
-            if len(self._summary.listed) < LISTED:
-                self._summary.listed.append(str(wrong))
-
-    def _send(self, items: list[Item]) -> None:
-        """Until each was answered. What may or may not have happened is sent again, and comes to the same."""
-        moved_at_s = time.monotonic()
-        while items:
-            try:
-                if self._options.names:
-                    named, bad = take_names(self._lb, items)
-                    self._summary.names += named
-                    self._summary.bad_names += bad
-                replies = self._lb.store.change_each([item.call for item in items])
-            except Problem as problem:
-                replies = [problem] * len(items)
-            again, reason = self._sort_out(items, replies)
-            if len(again) < len(items):
-                moved_at_s = time.monotonic()
-            elif time.monotonic() - moved_at_s > PATIENCE_S:
-                raise reason or keeps_changing()
-            if reason is not None:
-                time.sleep(RETRY_S)
-                self._archiving.make_room()
-            items = again
-
-    def _sort_out(self, items: list[Item], replies: list[Any]) -> tuple[list[Item], Problem | None]:
-        """What is to be sent again, and why where it is not for a board that has changed."""
-        again: list[Item] = []
-        reason: Problem | None = None
-        stale: set[str] = set()
-        for item, reply in zip(items, replies, strict=True):
-            if isinstance(reply, Problem):
-                if reply.code not in PASSING:
-                    raise reply
-                reason = reply
-                again.append(item)
-            elif reply[0] == b"stale":
-                if item.board not in stale:
-                    stale.add(item.board)
-                    self._forget(item)
-                again += self._anew(item)
-            elif reply[0] == b"ended":
-                lift_if_over(self._lb, item.player)
-                again.append(item)
-            else:
-                self._note(item, reply)
-        return again, reason
-
-    def _forget(self, item: Item) -> None:
-        try:
-            self._targets.reload(item.board)
-        except WrongValue:
-            # Deleted meanwhile: its rows find that out.
-            self._lb.boards.forget(item.board)
-
-    def _anew(self, item: Item) -> list[Item]:
-        """The same row for the board as it is now."""
-        at_ms = self.at_ms(self._begun)
-        try:
-            target = self._targets.of(item.board)
-            return [
-                make_item(self._lb, item.score, item.player, target, item.period_id, at_ms, self._begun.token),
-            ]
-        except WrongValue as error:
-            self._late.append(self._wrong(item.score, str(error)))
-        except PastError:
-            self._summary.skipped["of periods that are gone"] += 1
-        return []
-
-    def _note(self, item: Item, reply: list[Any]) -> None:
-        """What became of a row."""
-        match reply[0]:
-            case b"put":
-                self._summary.changed += 1
-            case b"same":
-                self._summary.kept += 1
-            case b"erased":
-                self._summary.skipped["of players who were erased"] += 1
-            case b"merged":
-                self._summary.skipped["of players who were merged into others"] += 1
-            case b"banned":
-                self._summary.skipped["of players who are banned"] += 1
-            case b"repeat":
-                # It came through before, and the answer did not.
-                self._summary.changed += bool(reply[1])
-                self._summary.kept += not reply[1]
-            case _:
-                assert item.prepared is not None  # noqa: S101  only a submission is answered so
-                result = read_reply(item.prepared, reply)
-                if not isinstance(result, Problem):
-                    self._summary.changed += result.outcome is Outcome.APPLIED
-                    self._summary.kept += result.outcome is Outcome.KEPT
-                elif result.code == "score_out_of_range":
-                    self._late.append(self._wrong(item.score, result.errors[0].detail))
-                else:
-                    raise result
+                raise self._wrong(score, problem + further)
+            self._summary.note_bad(self._wrong(score, problem))
