@@ -71,6 +71,14 @@ def read_id_cursor(list_name: str, text: str | None) -> str | None:
     return read_cursor(list_name, text).place.member.decode("utf-8", "replace") if text else None
 
 
+def read_number_cursor(list_name: str, text: str | None) -> int | None:
+    """Of a list in order of a number, written by `write_id_cursor`."""
+    after = read_id_cursor(list_name, text)
+    if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise Problem("malformed_cursor")
+    return int(after) if after else None
+
+
 def write_time_cursor(list_name: str, after: tuple[int, str]) -> str:
     """A cursor for a list in order of time (ms), then id."""
     return write_cursor(list_name, Cursor(Direction.AFTER, "", Place(after[0], after[1].encode())))

@@ -163,5 +163,5 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "archive_unavailable": (503, "The archive is away or refuses this now. Try again."),
     "journal_full": (503, "The journal is full: the archive has not kept up; nothing was changed. Try again later."),
     "not_durable": (503, "This was done, but is not yet as safe from a loss as was asked. Try again."),
-    "maintenance": (503, "The service is in maintenance: nothing can be changed now."),
+    "maintenance": (503, "The service is in maintenance: it takes no submissions now, and opens no attempts."),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from leaderboard.bans import lift_if_over
 from leaderboard.boards import Snapshot, StaleError, kept_periods, walk_boards, walk_standings
 from leaderboard.errors import FieldError, Problem, invalid
 from leaderboard.friends import SIDES_MOST
@@ -62,6 +63,8 @@ def merge_players(lb: Installation, old: str, into: str, call: IdempotentCall | 
     )
     if reply[0] == b"merged":
         return False
+    if reply[0] == b"banned" and lift_if_over(lb, reply[1].decode()):
+        return merge_players(lb, old, into, call, act)
     if reply[0] != b"merging":
         raise _refusal(old, into, reply)
     with after_write():

@@ -25,6 +25,12 @@ DATABASES = ("postgresql://", "postgres://", "sqlite:///")
 #: A limit per minute beyond this is a mistake.
 CALLS_MOST = 1_000_000_000
 
+_AT_LEAST_1 = (
+    "store_connections", "journal_records_most", "journal_records_alarm", "submissions_days", "session_days",
+    "max_boards",
+)  # fmt: skip
+_MORE_THAN_0 = ("store_timeout_s", "store_connect_timeout_s", "store_connection_wait_s")
+
 #: The word for peers on a Unix socket, which have no address.
 UNIX = "unix"
 
@@ -96,6 +102,12 @@ class Settings:
             raise SettingError("LEADERBOARD_DURABILITY_WAIT_S must be more than 0 and less than STORE_TIMEOUT_S")
         if self.durability_replicas < 1:
             raise SettingError("LEADERBOARD_DURABILITY_REPLICAS must be at least 1")
+        for name in _AT_LEAST_1:
+            if getattr(self, name) < 1:
+                raise SettingError(f"LEADERBOARD_{name.upper()} must be at least 1")
+        for name in _MORE_THAN_0:
+            if getattr(self, name) <= 0:
+                raise SettingError(f"LEADERBOARD_{name.upper()} must be more than 0")
         for name in ("sign_ins", "admin_calls", "anonymous_reads", "wrong_keys"):
             if not 0 <= getattr(self, f"{name}_per_minute") <= CALLS_MOST:
                 raise SettingError(f"LEADERBOARD_{name.upper()}_PER_MINUTE must be from 0 (no limit) to {CALLS_MOST}")
@@ -121,7 +133,7 @@ def load_settings() -> Settings:
             store_binary=env.str("STORE_BINARY", None) or None,
             admin_key=env.str("ADMIN_KEY", None) or None,
             server_key=env.str("SERVER_KEY", None) or None,
-            cors_origins=tuple(env.list("CORS_ORIGINS", list(default.cors_origins))),
+            cors_origins=_listed(env, "CORS_ORIGINS", default.cors_origins),
             store_timeout_s=env.float("STORE_TIMEOUT_S", default.store_timeout_s),
             store_connect_timeout_s=env.float("STORE_CONNECT_TIMEOUT_S", default.store_connect_timeout_s),
             store_connections=env.int("STORE_CONNECTIONS", default.store_connections),
@@ -138,13 +150,17 @@ def load_settings() -> Settings:
             admin_calls_per_minute=env.int("ADMIN_CALLS_PER_MINUTE", default.admin_calls_per_minute),
             anonymous_reads_per_minute=env.int("ANONYMOUS_READS_PER_MINUTE", default.anonymous_reads_per_minute),
             wrong_keys_per_minute=env.int("WRONG_KEYS_PER_MINUTE", default.wrong_keys_per_minute),
-            trusted_proxies=tuple(name for name in map(str.strip, env.list("TRUSTED_PROXIES", [])) if name),
+            trusted_proxies=_listed(env, "TRUSTED_PROXIES", default.trusted_proxies),
             name_blocklist=Path(named) if (named := env.str("NAME_BLOCKLIST", "")) else None,
             player_burst=env.int("PLAYER_BURST", default.player_burst),
             player_per_s=env.float("PLAYER_PER_S", default.player_per_s),
         )
     except ValueError as error:
         raise SettingError(str(error)) from error
+
+
+def _listed(env: Env, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(one for one in map(str.strip, env.list(name, list(default))) if one)
 
 
 def _check_proxy(proxy: str) -> None:

@@ -19,7 +19,7 @@ from leaderboard.attached import attach
 from leaderboard.boards import Defined, Snapshot
 from leaderboard.callers import Role, Scope
 from leaderboard.corrections import Counted
-from leaderboard.cursors import read_id_cursor, write_id_cursor
+from leaderboard.cursors import read_number_cursor, write_id_cursor
 from leaderboard.definitions import to_definition
 from leaderboard.errors import Problem
 from leaderboard.model import Occurrence, Period
@@ -104,8 +104,8 @@ def list_revisions(request: Request, board: str) -> Response:
     audit; see `list_audit` for `waiting`.
     """
     list_name = f"/admin/boards/{board}/revisions"
-    before = read_id_cursor(list_name, request.query.get("cursor"))
-    page = audit.list_definitions(request.lb, board, request.query["limit"], int(before) if before else None)
+    before = read_number_cursor(list_name, request.query.get("cursor"))
+    page = audit.list_definitions(request.lb, board, request.query["limit"], before)
     if not page.acts and before is None:
         request.lb.boards.fresh(board)
     return answer(

@@ -10,7 +10,7 @@ from leaderboard.api.operation import Request, answer, operation
 from leaderboard.api.shapes import show_act
 from leaderboard.audit import Wanted
 from leaderboard.callers import Role, Scope
-from leaderboard.cursors import read_id_cursor, write_id_cursor
+from leaderboard.cursors import read_number_cursor, write_id_cursor
 
 blueprint = Blueprint("audit", __name__, url_prefix="/v1/admin")
 
@@ -38,8 +38,8 @@ def list_audit(request: Request) -> Response:
     )  # fmt: skip
     # A cursor goes on in the list that it is of.
     list_name = f"/admin/audit {wanted}"
-    before = read_id_cursor(list_name, cursor)
-    page = audit.list_acts(request.lb, wanted, limit, int(before) if before else None)
+    before = read_number_cursor(list_name, cursor)
+    page = audit.list_acts(request.lb, wanted, limit, before)
     return answer(
         {
             "acts": [show_act(act) for act in page.acts],

@@ -19,7 +19,7 @@ _PREFLIGHT = [
     ),
     ("Access-Control-Max-Age", "86400"),
 ]
-_CLOSED = ("/v1/admin", "/console")
+_CLOSED = "/v1/admin"
 
 
 def allow_origins(app: Flask, origins: tuple[str, ...]) -> None:

@@ -222,6 +222,9 @@ def _read_query(schema: Schema | None, defaults: dict[str, Any] | None) -> dict[
             errors.append(FieldError(f"?{name[:64]}", "unknown_parameter", "this call has no such parameter"))
         elif len(given) > 1:
             errors.append(FieldError(f"?{name}", "given_twice", "the parameter is given more than once"))
+        elif "\0" in given[0] and name != "cursor":
+            # No database takes it into a text, and what is in the journal must get into the archive.
+            errors.append(FieldError(f"?{name}", "nul", "a NUL character is not taken"))
         values[name] = given[0]
     if errors:
         raise Problem("invalid", errors[0].detail, errors=tuple(errors))

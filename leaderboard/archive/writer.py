@@ -6,6 +6,7 @@ is written in its turn, after all that came before.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from leaderboard.entries import describe_entry, stand_in_for, unpack_head
 from leaderboard.held import HELD_BIT, Held, read_held, review_row
 from leaderboard.model import Board
 from leaderboard.opened import read_kept, read_opened
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from leaderboard.archive.database import Archive
@@ -368,6 +371,15 @@ class _Batch(Gathered):
         for column, packed in (("state_before", before), ("state_after", after)):
             # By the definition of the moment: the board may be another by the time that somebody reads it.
             if packed:
-                row[column] = describe_entry(self._writer.board(self._connection, row["board"]), packed)
+                row[column] = self._describe(row["board"], packed)
             row[column] = orjson.dumps(row[column]).decode() if row[column] is not None else None
         self._acts.append({"at_ms": at_ms, **row})
+
+    def _describe(self, board: str, packed: bytes) -> dict[str, Any] | None:
+        """None where it cannot be read: an archive that is filled anew has the board as it is now, not as it was when
+        what still waits in the journal was done."""
+        try:
+            return describe_entry(self._writer.board(self._connection, board), packed)
+        except (ValueError, IndexError):
+            log.warning("an act on the board %s has an entry that its definition does not fit; it is left out", board)
+            return None

@@ -33,7 +33,6 @@ from leaderboard.rebuild.filling import Filling
 from leaderboard.rebuild.verification import Difference
 from leaderboard.rebuild.walk import board_ids, walk_store, write_boards
 from leaderboard.relation import Relation, explain, relation_of
-from leaderboard.reviews import ReviewState
 from leaderboard.worker.drain import DivergedError
 from leaderboard.worker.report import BELIEVED_MS, read_worker
 
@@ -67,9 +66,9 @@ def fill_archive(
     """Write all that the store has into a new archive, or one that was not filled to its end, and compare every entry.
 
     With a `source`, an archive that has what this store has, all that is copied from there, past submissions too. With
-    `replacing`, another archive is emptied first; without a source its submissions, its decided reviews and
-    its audit stay if they are of this store. `progress` is told the stage, how many rows are done and how many there
-    are. Raises RebuildError, SettingError, Problem (503).
+    `replacing`, another archive is emptied first; without a source its submissions and its audit stay if they are of
+    this store, and its reviews if it has what this store has. `progress` is told the stage, how many rows are done and
+    how many there are. Raises RebuildError, SettingError, Problem (503).
     """
     lb.archive.migrate()
     check_nobody_archives_elsewhere(lb)
@@ -146,10 +145,11 @@ def _begin(lb: Installation, by: str, replacing: bool) -> None:
                 check_may_be_emptied(lb, connection, position, relation)
             begun = position if position and relation in AGREE else _standing_at(mark)
             ours = relation in (*AGREE, Relation.OUTDATED)
-            kept = (tables.submissions, tables.audit, tables.reviews) if ours else ()
+            kept = [tables.submissions, tables.audit] if ours else []
+            if relation in AGREE:
+                # What one at an earlier time says was decided may have been decided otherwise since.
+                kept.append(tables.reviews)
             readers.begin_anew(connection, lb.archive, begun, keeping=kept)
-            # Those that are open the store has; another may have been decided on since.
-            connection.execute(delete(tables.reviews).where(tables.reviews.c.state == ReviewState.OPEN.value))
             write_boards(lb, connection, sorted(board_ids(lb)))
         note_filling(connection, lb.archive, by)
 

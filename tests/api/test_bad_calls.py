@@ -7,6 +7,8 @@ import json
 import pytest
 import redis
 
+from leaderboard.audit import Wanted
+from leaderboard.cursors import write_id_cursor
 from tests.calls import ODD_IDS, STANDINGS, refused, send, unchanged
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
 
@@ -200,6 +202,20 @@ BAD_QUERIES: list[tuple[str, int, str]] = [
 @pytest.mark.parametrize(("path", "status", "code"), BAD_QUERIES, ids=[row[0][:70] for row in BAD_QUERIES])
 def test_a_query_that_is_not_right_is_refused(board: Client, path: str, status: int, code: str) -> None:
     refused(board.call("GET", path), status, code)
+
+
+def test_no_reason_brings_a_nul_into_the_archive(board: Client, raw: redis.Redis) -> None:
+    board.submit("bob", 5)
+    with unchanged(raw):
+        answer = board.admin.call("DELETE", "/v1/admin/boards/main/entries/bob?reason=a%00b")
+        assert refused(answer, 422, "invalid")["errors"][0]["code"] == "nul"
+
+
+@pytest.mark.parametrize("path", ["/v1/admin/audit", "/v1/admin/boards/main/revisions"])
+@pytest.mark.parametrize("after", ["abc", "-1", "9" * 19, "²"])
+def test_a_cursor_of_a_list_of_numbers_has_one(board: Client, path: str, after: str) -> None:
+    list_name = path.removeprefix("/v1") if path.endswith("revisions") else f"/admin/audit {Wanted()}"
+    refused(board.admin.call("GET", f"{path}?cursor={write_id_cursor(list_name, after)}"), 400, "malformed_cursor")
 
 
 def test_a_cursor_is_good_for_its_own_list_only(board: Client) -> None:

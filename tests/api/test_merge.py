@@ -21,6 +21,7 @@ from tests.calls import STANDINGS, SUBMISSIONS, refused, unchanged
 from tests.client import SERVER_KEY, Client
 from tests.conftest import SetClock
 from tests.keeping.contents import assert_archive_is_store, assert_same, every_key, lasting
+from tests.oracle import show_instant
 
 MERGE = "/v1/players/old/merge"
 
@@ -338,6 +339,14 @@ def test_who_is_banned_is_not_merged(two: Client, raw: redis.Redis, player: str,
     with unchanged(raw):
         refused(two.server.call("POST", MERGE, {"into": "new"}), 409, "merge_banned")
     two.admin.delete(f"/v1/admin/players/{player}/ban?reason=mistake")
+    merge(two)
+    assert two.table() == [(1, "new", 6)]
+
+
+def test_a_ban_that_is_over_is_no_hindrance(two: Client, clock: SetClock) -> None:
+    body = {"kind": "ban", "reason": "cheated", "ends_at": show_instant(clock.now_ms() + 1000)}
+    two.admin.put("/v1/admin/players/old/ban", body)
+    clock.pass_ms(1000)
     merge(two)
     assert two.table() == [(1, "new", 6)]
 

@@ -92,6 +92,10 @@ def test_a_person_is_told_the_same_in_words(well: Ground) -> None:
         ({"LEADERBOARD_REDIS_URL": f"redis://user:{SECRET}@somewhere"}, "LEADERBOARD_REDIS_URL"),
         ({"LEADERBOARD_DATABASE_URL": "mysql://somewhere"}, "LEADERBOARD_DATABASE_URL"),
         ({"LEADERBOARD_STORE_TIMEOUT_S": "soon"}, "LEADERBOARD_STORE_TIMEOUT_S"),
+        ({"LEADERBOARD_STORE_TIMEOUT_S": "-1"}, "LEADERBOARD_STORE_TIMEOUT_S"),
+        # In the future nothing would be old enough to be kept.
+        ({"LEADERBOARD_SUBMISSIONS_DAYS": "-4"}, "LEADERBOARD_SUBMISSIONS_DAYS"),
+        ({"LEADERBOARD_SESSION_DAYS": "0"}, "LEADERBOARD_SESSION_DAYS"),
     ],
 )
 def test_settings_that_make_no_sense_are_exit_code_2(ground: Ground, variables: dict[str, str], named: str) -> None:
