@@ -223,7 +223,8 @@ def _read_query(schema: Schema | None, defaults: dict[str, Any] | None) -> dict[
         elif len(given) > 1:
             errors.append(FieldError(f"?{name}", "given_twice", "the parameter is given more than once"))
         elif "\0" in given[0] and name != "cursor":
-            # No database takes it into a text, and what is in the journal must get into the archive.
+            # No database takes it into a text, and what is in the journal must get into the archive. A cursor is
+            # refused as one.
             errors.append(FieldError(f"?{name}", "nul", "a NUL character is not taken"))
         values[name] = given[0]
     if errors:

@@ -20,11 +20,11 @@ from leaderboard.held import HELD_BIT, Held, read_held, review_row
 from leaderboard.model import Board
 from leaderboard.opened import read_kept, read_opened
 
-log = logging.getLogger(__name__)
-
 if TYPE_CHECKING:
     from leaderboard.archive.database import Archive
     from leaderboard.journal import Record
+
+log = logging.getLogger(__name__)
 
 #: Which columns a player's fields go to; those that the archive does not keep are not there.
 _PLAYER_FIELDS = (

@@ -1,4 +1,4 @@
-"""Outliers that the worker finds: what is raised, what becomes of it, and that nothing is lost."""
+"""Reviews of outliers: what deciding on them does, what comes in between, and that nothing is lost."""
 
 from __future__ import annotations
 
