@@ -21,7 +21,6 @@ SIDES_MOST = 4000
 LINK_MOST = 1000
 
 _REFUSALS = {
-    "missing": "player_not_found",
     "full": "friends_limit",
     "refused": "blocked",
 }
@@ -75,9 +74,17 @@ def link(lb: Installation, player: str, others: list[str]) -> int:
             try:
                 _read(reply)
             except Problem as problem:
+                if reply[2:] == [player.encode()]:
+                    # It is the one in the path.
+                    raise
                 field = FieldError(f"/players/{first + i}", problem.code, f"{other}: {problem.detail}")
                 raise Problem(problem.code, problem.detail, errors=(field,), extra=problem.extra) from problem
     return len(others)
+
+
+def link_one(lb: Installation, player: str, other: str) -> None:
+    """Make two players friends at once, on a server's word. Raises as `invite`."""
+    _act(lb, player, other, "link")
 
 
 def part(lb: Installation, player: str, other: str) -> None:
@@ -108,11 +115,14 @@ def _call(lb: Installation, player: str, other: str, act: str) -> tuple[str, lis
 
 def _read(reply: list[bytes | int]) -> str:
     word = reply[0].decode() if isinstance(reply[0], bytes) else ""
-    if word == "merged":
-        into, who = (str(part, "ascii") for part in reply[1:] if isinstance(part, bytes))
-        raise player_merged(who, into)
-    if word == "erased":
-        raise Problem("player_erased")
+    about = [part.decode() for part in reply[1:] if isinstance(part, bytes)]
+    match word:
+        case "merged":
+            raise player_merged(about[1], about[0])
+        case "erased":
+            raise Problem("player_erased", f"the player {about[1]} was erased")
+        case "missing":
+            raise Problem("player_not_found", f"there is no player {about[1]}")
     if word in _REFUSALS:
         raise Problem(_REFUSALS[word])
     return word

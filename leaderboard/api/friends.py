@@ -86,7 +86,7 @@ def put_friend(request: Request, player: str, other: str) -> Response:
     player = _other_than(request, player, other)
     if request.caller.player == player:
         return answer({"state": friends.invite(request.lb, player, other).value})
-    friends.link(request.lb, player, [other])
+    friends.link_one(request.lb, player, other)
     return answer({"state": "friends"})
 
 

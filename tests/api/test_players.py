@@ -232,6 +232,21 @@ def test_friends_are_made_with_those_who_exist(api: Client) -> None:
     assert [f["player"]["id"] for f in alice.get("/v1/players/me/friends")["friends"]] == ["bob"]
 
 
+def test_who_is_missing_is_said_without_a_place_in_a_body_that_is_not_there(api: Client) -> None:
+    people(api, "alice", "bob")
+    for path, body in (
+        ("nobody/friends", {"players": ["bob"]}),
+        ("nobody/friends/bob", None),
+        ("bob/friends/nobody", None),
+    ):
+        problem = api.server.put(f"/v1/players/{path}", body, expect=404)
+        assert (problem["detail"], "errors" in problem) == ("there is no player nobody", False)
+    api.server.delete("/v1/players/bob")
+    for path, body in (("bob/friends", {"players": ["alice"]}), ("bob/friends/alice", None)):
+        problem = api.server.put(f"/v1/players/{path}", body, expect=410)
+        assert (problem["detail"], "errors" in problem) == ("the player bob was erased", False)
+
+
 def test_a_thousand_friends_are_linked_at_once_and_paged(api: Client) -> None:
     api.define("main")
     names = [f"f{i:04}" for i in range(1000)]

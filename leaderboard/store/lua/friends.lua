@@ -25,8 +25,8 @@ end
 --   args   1 player · 2 other · 3 now_ms · 4 act: invite, link, part, block, unblock
 --          5 the most sides a player may make itself · 6 the most sides with which it still gets invitations; less, so
 --          that a flood of them does not keep it from acting
---   reply  {state of the player's side, or "none"} · {"missing"} · {"erased"} · {"refused"}: one blocks the other · {"full"}
---          {"merged", into, which of the two} · {"journal_full"}
+--   reply  {state of the player's side, or "none"} · {"refused"}: one blocks the other · {"full"} · {"journal_full"}
+--          {"missing" or "erased", "", which of the two} · {"merged", into, which of the two}
 --   cost   O(1)
 local function befriend(keys, args)
   local player, other, now, act = args[1], args[2], args[3], args[4]
@@ -47,10 +47,9 @@ local function befriend(keys, args)
     local known = redis.call('HMGET', keys[i], 'state', 'created_at')
     if known[1] then
       local reply = gone(known[1])
-      reply[3] = i == 3 and player or other
-      return reply
+      return {reply[1], reply[2] or '', i == 3 and player or other}
     end
-    if not known[2] then return {'missing'} end
+    if not known[2] then return {'missing', '', i == 3 and player or other} end
   end
   if journal_is_full() then return {'journal_full'} end
   local most = tonumber(args[5])
