@@ -144,8 +144,8 @@ class Credentials:
     def revoke(self, key_id: str, act: Act, by: Caller | None = None) -> None:
         """Stop a key within half a second, everywhere. Revoking twice is harmless.
 
-        Raises key_not_found; last_admin_key when nobody could make keys any more, unless it is whoever runs the
-        machine that asks.
+        Raises key_not_found; last_admin_key when nobody could give its scopes to another key any more, unless it is
+        whoever runs the machine that asks.
         """
 
         def revoke(record: _Record, now: int) -> None:

@@ -130,7 +130,10 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "season_not_current": (409, "This season is not the current one."),
     "no_season": (409, "The board has no season to reset."),
     "key_ended": (409, "The key was revoked, or has expired."),
-    "last_admin_key": (409, "Without this key nobody could make keys any more: make another admin key first."),
+    "last_admin_key": (
+        409,
+        "Without this key nobody could give its scopes to others any more: make another like it first.",
+    ),
     "identity_taken": (409, "Another player has this identity; take it from that one first."),
     "player_merged": (409, "The player was merged into another, who is to be named instead; `into` says whom."),
     "merge_running": (409, "A merge of this player was begun and is not finished; the same call again finishes it."),

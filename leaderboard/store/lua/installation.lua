@@ -36,12 +36,24 @@ end
 -- A full store must be able to get rid of what is archived.
 register('trim_journal', trim_journal, {'allow-oom'})
 
--- Whether this is the record of a key that works, and can make others.
-local function makes_keys(packed, now)
-  local key = cjson.decode(packed)
-  if key.role ~= 'admin' or key.revoked_ms or (key.expires_ms and key.expires_ms <= now) then return false end
-  for _, scope in ipairs(key.scopes or {'keys'}) do
-    if scope == 'keys' then return true end
+-- The scopes of a key by its record, each → true; "all" alone for one that has every scope. Nil for one that does not
+-- work, or cannot make others.
+local function scopes_it_gives(packed, now)
+  local key, scopes = cjson.decode(packed), {}
+  if key.role ~= 'admin' or key.revoked_ms or (key.expires_ms and key.expires_ms <= now) then return nil end
+  for _, scope in ipairs(key.scopes or {'all'}) do scopes[scope] = true end
+  return (scopes.all or scopes.keys) and scopes or nil
+end
+
+-- Can other keys give what this one can? Nobody gives a scope that its own key lacks.
+local function is_replaceable(keys_key, key_id, now)
+  local own = scopes_it_gives(redis.call('HGET', keys_key, key_id), now)
+  if not own then return true end
+  local all = redis.call('HGETALL', keys_key)
+  for i = 1, #all, 2 do
+    local others, covers = all[i] ~= key_id and scopes_it_gives(all[i + 1], now), true
+    for scope in pairs(own) do covers = covers and others and (others.all or others[scope]) end
+    if covers then return true end
   end
   return false
 end
@@ -49,19 +61,13 @@ end
 -- write_key: keep the record of an admin's, server's or reader's key.
 --   keys   1 keys
 --   args   1 now_ms · 2 key id · 3 record (JSON) · 4 the record it replaces, '' for none
---          5 "1" to refuse it when there is no other key left that can make keys
+--          5 "1" to refuse it when no other key that is left can give the scopes of this one to others
 --   reply  {"written"} · {"stale"}: the record is another · {"last"}
 --          {"journal_full"}: of a new one only, as one that got into wrong hands cannot wait
 --   cost   O(K) for K keys
 local function write_key(keys, args)
   if (redis.call('HGET', keys[1], args[2]) or '') ~= args[4] then return {'stale'} end
-  if args[5] == '1' then
-    local others, left = redis.call('HGETALL', keys[1]), false
-    for i = 1, #others, 2 do
-      left = left or (others[i] ~= args[2] and makes_keys(others[i + 1], tonumber(args[1])))
-    end
-    if not left then return {'last'} end
-  end
+  if args[5] == '1' and not is_replaceable(keys[1], args[2], tonumber(args[1])) then return {'last'} end
   if args[4] == '' and journal_is_full() then return {'journal_full'} end
   redis.call('HSET', keys[1], args[2], args[3])
   record('key', tonumber(args[1]), args[2], args[3])
