@@ -127,7 +127,7 @@ def list_definitions(lb: Installation, board: str, limit: int, before: int | Non
 def _page(lb: Installation, conditions: list[ColumnElement[bool]], limit: int, before: int | None) -> ActsPage:
     # First: what is not among these then is in what is read.
     waiting = missing_records(lb)
-    if not lb.archive.exists():
+    if not lb.archive.is_usable():
         return ActsPage([], None, waiting)
     audit = lb.archive.tables.audit
     query = select(audit).where(*conditions).order_by(audit.c.id.desc()).limit(limit + 1)

@@ -90,7 +90,7 @@ def archived_review(lb: Installation, review: str) -> Review:
 
 
 def _rows(lb: Installation, query: Select[Any]) -> list[Review]:
-    if not lb.archive.exists():
+    if not lb.archive.is_usable():
         return []
     with lb.archive.read() as connection:
         return [read_review(row) for row in connection.execute(query)]

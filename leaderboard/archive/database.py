@@ -22,7 +22,7 @@ from leaderboard.archive import schema
 from leaderboard.archive.connections import make_file, postgresql_engine, sqlite_engine, sqlite_file
 from leaderboard.archive.failures import failures_as_problems
 from leaderboard.archive.tables import tables
-from leaderboard.errors import SettingError
+from leaderboard.errors import Problem, SettingError
 from leaderboard.settings import Settings
 
 #: What begins a transaction, and what it sees.
@@ -72,6 +72,18 @@ class Archive:
     def exists(self) -> bool:
         """Whether there is an archive. Makes nothing."""
         return self.revision() is not None
+
+    def is_usable(self) -> bool:
+        """Whether there is an archive. Raises archive_unavailable where its tables are not those of this version: a
+        worker of this version, which is yet to start, brings older ones to it."""
+        found = self.revision()
+        if found not in (None, self.head()):
+            raise Problem(
+                "archive_unavailable",
+                f"The archive's tables are those of another version ({found}; this one works with {self.head()}).",
+                retry_after_s=5,
+            )
+        return found is not None
 
     def revision(self) -> str | None:
         """The revision of the tables that are there; None where there is no archive. Makes nothing."""

@@ -20,6 +20,7 @@ def wait_for_archive(lb: Installation, within_s: float) -> None:
 
     Raises archive_unavailable when it does not get there in time, or is not this store's.
     """
+    there = lb.archive.is_usable()
     mark, number = journal.read_mark(lb.store, lb.keys), journal.last_number(lb.store, lb.keys)
     deadline = time.monotonic() + within_s
     while True:
@@ -40,9 +41,10 @@ def missing_records(lb: Installation) -> int:
 
     Raises archive_unavailable when it is not this store's, or is being filled.
     """
+    there = lb.archive.is_usable()
     mark, number = journal.read_mark(lb.store, lb.keys), journal.last_number(lb.store, lb.keys)
     position = read_position(lb.archive)
-    if position is None and not lb.archive.exists():
+    if not there:
         return number
     if not (mark and position and position.generation == mark.generation):
         raise Problem("archive_unavailable", "The archive is not this store's, or is being filled.", retry_after_s=5)
