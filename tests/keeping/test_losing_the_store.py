@@ -472,9 +472,8 @@ def test_a_rebuild_waits_for_a_worker_that_runs_and_then_says_so(place: Place) -
     api = place.api()
     api.define()
     place.worker()
-    drain = Drain(place.installation())
-    while drain.step() is not None:
-        pass
+    archive = place.installation().archive
+    eventually(lambda: archive.exists() and readers.read_owner(archive) is not None, "the worker archives")
     refused = place.cli("rebuild", "--replace")
     assert refused.status == 1
     assert "a worker is archiving" in refused.said
