@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from leaderboard import definitions, periods
+from leaderboard.anchors import anchors_after, with_anchors
 from leaderboard.callers import Role
 from leaderboard.errors import LeaderboardError, Problem
 from leaderboard.keys import Keys
-from leaderboard.model import Board, BoardState, Ties
+from leaderboard.model import Board, BoardState, Period, PeriodKind, Ties
 from leaderboard.rules import pack_rules
 from leaderboard.store.client import Store, unavailable
 
@@ -48,6 +49,8 @@ class Snapshot:
     season: int
     season_started_ms: int
     read_at_s: float
+    #: Periods of kinds that the board has no more, as they were.
+    former: dict[PeriodKind, Period] = field(default_factory=dict)
     #: What the score rules ask of whom, packed.
     rules: dict[Role, bytes] = field(default_factory=dict)
 
@@ -114,17 +117,17 @@ class BoardCache:
     def reload_many(self, board_ids: Sequence[str]) -> list[Snapshot]:
         """Read boards in one round trip; those that do not exist are left out."""
         now = time.monotonic()
-        gates = [("HMGET", self._keys.gate(board_id), "season", "season_at") for board_id in board_ids]
+        gates = [("HMGET", self._keys.gate(board_id), "season", "season_at", "anchors") for board_id in board_ids]
         # One HMGET for all definitions, then the gates: a definition that changes in between is newer in the gate,
         # and the first call about it answers `stale`.
         packed, *states = self._store.read(("HMGET", self._keys.boards, *board_ids), *gates)
         snapshots = []
-        for board_id, definition, (season, season_at) in zip(board_ids, packed, states, strict=True):
+        for board_id, definition, (season, season_at, anchors) in zip(board_ids, packed, states, strict=True):
             if definition is None or season is None:
                 self.forget(board_id)
                 continue
-            board = definitions.load(board_id, definition)
-            snapshot = Snapshot(board, int(season), int(season_at), now, pack_rules(board))
+            board, former = with_anchors(definitions.load(board_id, definition), orjson.loads(anchors))
+            snapshot = Snapshot(board, int(season), int(season_at), now, former, pack_rules(board))
             self._snapshots[board_id] = snapshot
             snapshots.append(snapshot)
         return snapshots
@@ -155,7 +158,7 @@ def define_board(
     Raises revision_mismatch (with `expected_revision`), board_has_entries for what entries depend on, quota_exceeded.
     """
     for _ in range(TRIES):
-        before, revision, begins = _current(lb, board.id)
+        before, revision, anchors = _current(lb, board.id)
         if expected_revision is not None and expected_revision != (before.revision if before else 0):
             raise Problem("revision_mismatch", extra={"revision": before.revision if before else 0})
         if before and before.revision != revision:
@@ -166,7 +169,7 @@ def define_board(
             return Defined(before, before)
         after = replace(board, revision=revision + 1)
         kept = kept_periods(lb, board.id)
-        fixed = _fixed_changes(before, after, begins) if before else {}
+        fixed = _fixed_changes(before, after, anchors) if before else {}
         must_be_empty = [
             lb.keys.standings(board.id, period_id).entries
             for period_id in kept
@@ -178,6 +181,7 @@ def define_board(
             if must_be_empty and lb.store.read(("EXISTS", *must_be_empty))[0]:
                 raise _has_entries(fixed)
             return Defined(after, before)
+        now = lb.clock.now_ms()
         reply = lb.store.change(
             "define_board",
             [*_board_keys(lb.keys, board.id), *must_be_empty, *obsolete],
@@ -187,11 +191,11 @@ def define_board(
                 after.revision,
                 definitions.dump(after),
                 after.state.value,
-                lb.clock.now_ms(),
+                now,
                 lb.settings.max_boards,
                 len(must_be_empty),
                 len(kept),
-                orjson.dumps(begins | _begins(after)),
+                orjson.dumps(anchors_after(after, anchors, now)),
             ],
             act.on(board=board.id, before=_described(before), after=_described(after)) if act else b"",
         )
@@ -223,7 +227,7 @@ def delete_board(lb: Installation, board_id: str, act: Act, *, expected_revision
         keys = [key for period_id in kept for key in lb.keys.standings(board_id, period_id)]
         reply = lb.store.change(
             "delete_board",
-            [*_board_keys(lb.keys, board_id), lb.keys.attempted(board_id), *keys],
+            [*_board_keys(lb.keys, board_id), lb.keys.attempted(board_id), lb.keys.deleted_boards, *keys],
             [board_id, revision, revision + 1, len(kept), lb.clock.now_ms()],
             act.on(board=board_id, before=_described(before)),
         )
@@ -287,13 +291,13 @@ def _act_on_share(act: Callable[[Snapshot, list[str]], None], share: list[str], 
 
 
 def _current(lb: Installation, board_id: str) -> tuple[Board | None, int, dict[str, Any]]:
-    """The stored board, the revision of its gate (0 before there ever was one), and where its periods begin."""
-    definition, (revision, state, begins) = lb.store.read(
+    """The stored board, the revision of its gate (0 before there ever was one), and what that remembers of periods."""
+    definition, (revision, state, anchors) = lb.store.read(
         ("HGET", lb.keys.boards, board_id), ("HMGET", lb.keys.gate(board_id), "revision", "state", "anchors")
     )
     exists = definition is not None and state not in (None, b"deleted")
     board = definitions.load(board_id, definition) if exists else None
-    return board, int(revision or 0), orjson.loads(begins) if begins else {}
+    return board, int(revision or 0), orjson.loads(anchors) if anchors else {}
 
 
 def _described(board: Board | None) -> dict[str, Any] | None:
@@ -304,29 +308,26 @@ def _board_keys(keys: Keys, board_id: str) -> list[str]:
     return [keys.boards, keys.board_index, keys.gate(board_id), keys.seasons(board_id), keys.kept(board_id)]
 
 
-def _begins(board: Board) -> dict[str, Any]:
-    """Where each calendar period begins. The gate remembers it of kinds that the board had before, too."""
-    return {period.kind.value: list(period.anchor) for period in board.periods}
-
-
-def _fixed_changes(before: Board, after: Board, begins: dict[str, Any]) -> dict[str, str]:
+def _fixed_changes(before: Board, after: Board, anchors: dict[str, Any]) -> dict[str, list[str]]:
     """What changes although entries depend on it: whose entries (a kind, or ALL_KINDS) → the members."""
-    fixed: dict[str, str] = {}
+    fixed: dict[str, list[str]] = {}
     members = [name for name in ("order", "decimals", "tiebreaks") if getattr(before, name) != getattr(after, name)]
     if after.ties is Ties.DENSE is not before.ties:
         members.append("ties")
     if members:
-        fixed[ALL_KINDS] = ", ".join(members)
-    for kind, anchor in _begins(after).items():
-        if begins.get(kind, anchor) != anchor:
-            fixed[kind] = f"periods ({kind})"
+        fixed[ALL_KINDS] = members
+    for period in after.periods:
+        kind = period.kind.value
+        if kind in anchors and anchors[kind]["begins"] != list(period.anchor):
+            fixed[kind] = [f"periods ({kind})"]
     return fixed
 
 
-def _has_entries(fixed: dict[str, str]) -> Problem:
+def _has_entries(fixed: dict[str, list[str]]) -> Problem:
+    members = [member for of_kind in fixed.values() for member in of_kind]
     return Problem(
         "board_has_entries",
-        f"{', '.join(fixed.values())} cannot change while the board has entries: define a new board, or archive and "
+        f"{', '.join(members)} cannot change while the board has entries: define a new board, or archive and "
         "delete this one and define it again",
-        extra={"members": list(fixed.values())},
+        extra={"members": members},
     )

@@ -5,7 +5,6 @@ Numbers come in order space (lower is better) and leave as they were submitted.
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, NamedTuple
 
 import orjson
@@ -94,15 +93,23 @@ def describe_entry(board: Board, packed: bytes) -> dict[str, Any]:
     }
 
 
-def stand_in_for(before: bytes) -> str:
-    """The id of a nameless entry, which sorts right behind the one before it (store/lua/submit.lua, anonymise)."""
-    return f"{before.decode()}{STAND_IN}{secrets.token_hex(6)}"
+def stand_in(before: str, random: str) -> str:
+    """The id of a nameless entry that sorts right behind `before`, which is of the same place: '' for none, an id, or
+    another stand-in. `random`: 12 characters. As store/lua/remove.lua, which says why."""
+    anchor, _, rest = before.partition(STAND_IN)
+    number = int(rest[:8], 16) + 1 if rest else 0
+    return f"{anchor}{STAND_IN}{number:08x}{random}"
+
+
+def shown_part(nameless: str) -> str:
+    """What is random in a stand-in, and shown: it stays when the entry is renamed."""
+    return nameless[-12:]
 
 
 def read_name(player: str, name: bytes | None) -> PlayerName:
     if STAND_IN in player:
         # Of an erased player. No player's id begins so.
-        return PlayerName("-" + player.rpartition(STAND_IN)[2])
+        return PlayerName("-" + shown_part(player))
     return PlayerName(player, **orjson.loads(name)) if name else PlayerName(player)
 
 

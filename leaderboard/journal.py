@@ -10,8 +10,8 @@ then
                  2 where it is hidden
     hold         player, review, created_ms, held (store/lua/review.lua), replay (28 bytes, or none)
     find         player, review, held: an entry is reviewed (store/lua/outliers.lua)
-    decide       player, review, state (approved, rejected), decision (JSON: who, why), what an approval changed (see
-                 leaderboard/held.py; none of a rejection)
+    decide       player, review, held, state (approved, rejected), decision (JSON: who, why), what an approval changed
+                 (see leaderboard/held.py; none of a rejection)
     reopen       player, review, held, count (false: as it was), decision: an approval is taken back where there is one
     attempt      player, created_ms, board, attempt, attempt as it is kept, how many were opened ("" where that is not
                  counted): store/lua/attempt.lua
@@ -21,7 +21,7 @@ then
     standings    board, period id, expires_ms or false: it has its first entry
     remove       board, period id, player
     hide         board, period id, player, 1 where its entry is hidden from now on and 0 where it is shown again
-    anonymise    board, period id, player, stand-in: the entry stays in its place, nameless
+    anonymise    board, period id, player or stand-in, stand-in: the entry stays in its place, nameless
     player       player, created_ms, {field: value, "" for none}; a merge is written so, too: state, absorbs, merged,
                  submissions are such fields then (store/lua/merge.lua)
     ban          player, ban (store/lua/ban.lua; "" for none)
@@ -30,8 +30,9 @@ then
     erasing      player
     erased       player, until_ms
     friend       player, other, side ("" for none)
-    board        board, definition (JSON), revision, state, season, season_ms, epoch, anchors (JSON)
-    delete_board board, revision
+    board        board, definition (JSON), revision, state, season, season_ms, epoch, anchors (JSON), definition before
+                 ("" for none)
+    delete_board board, revision, definition before
     reset        board, season that ended, season that began, expires_ms of the former or false
     key          key id, record (JSON)
     signing      secret (hex): what signing keys are derived from

@@ -7,8 +7,8 @@ Permanent, about boards
     ``lb:{0}:boards``             hash: board → definition (JSON, as the API shows it, with its revision)
     ``lb:{0}:boards:index``       zset, all scores 0: the boards in order of id, for paging
     ``lb:{0}:gate:<board>``       hash: revision, state, season (number), season_at (ms), epoch (the revision it was
-                                  created with), anchors (JSON: kind → where its periods begin, also of kinds it had
-                                  before): what every call checks first. After deletion revision and state stay
+                                  created with), anchors (JSON, leaderboard/anchors.py): what every call checks first.
+                                  After deletion revision and state stay
     ``lb:{0}:seasons:<board>``    hash: season number → ms at which it started; it ended when the next one started
     ``lb:{0}:kept:<board>``       zset: period id → when its keys expire (ms, inf for never), from the first entry on;
                                   what deletion and redefinition have to look at
@@ -60,6 +60,8 @@ Permanent, about players
                                   so too; in a slot of its own
 
 Short-lived, about the installation
+    ``lb:{0}:boards:deleted``         zset: board that was deleted → when (ms). What players have left of it expires by
+                                      itself, and an erasure finds it so; eight days
     ``lb:{0}:worker``                 string: what the worker last said of itself (leaderboard/worker/report.py); 20 s
 
     ``lb:{0}:import:<digest>``        hash: how far an import is (leaderboard/moving/remembering.py); 30 days
@@ -108,6 +110,7 @@ class Keys:
         self._home = f"{namespace}:{{{TAGS[0]}}}:"
         self.boards = self._home + "boards"
         self.board_index = self._home + "boards:index"
+        self.deleted_boards = self._home + "boards:deleted"
         self.maintenance = self._home + "maintenance"
         self.store = self._home + "store"
         self.journal = self._home + "journal"

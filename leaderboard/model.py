@@ -114,6 +114,8 @@ class Period:
     #: How long its standings are kept after its end; None for always (seasons only).
     keep_days: int | None = None
     settle_delay_s: int = 3600
+    #: What ended until then is final, whatever the delay by now; no part of a definition. In ms since 1970.
+    final_ms: int = field(default=0, compare=False)
 
     @property
     def anchor(self) -> tuple[str, str, int]:

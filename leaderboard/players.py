@@ -118,7 +118,10 @@ def erase_player(lb: Installation, player: str, act: Act | None) -> None:
 def _erase(lb: Installation, player: str, ids: list[str]) -> None:
     """Remove what there is of a player that takes nothing any more. `ids`: who its devices and identities may name."""
     for snapshot in walk_boards(lb):
-        _remove_from(lb, player, snapshot.board.id)
+        _drop_passing(lb, player, snapshot.board.id)
+        walk_standings(lb, snapshot.board.id, partial(_remove_at, lb, player))
+    for deleted in lb.store.read(("ZRANGE", lb.keys.deleted_boards, 0, -1))[0]:
+        _drop_passing(lb, player, deleted.decode())
     _part_from_friends(lb, player)
     devices = lb.store.read(("HGET", lb.keys.player(player), "device"))[0]
     for digest in (devices or b"").decode().split():
@@ -144,7 +147,8 @@ def _erase(lb: Installation, player: str, ids: list[str]) -> None:
     )
 
 
-def _remove_from(lb: Installation, player: str, board_id: str) -> None:
+def _drop_passing(lb: Installation, player: str, board_id: str) -> None:
+    """What expires by itself."""
     keys = lb.keys
     lb.store.write_many(
         [
@@ -152,7 +156,6 @@ def _remove_from(lb: Installation, player: str, board_id: str) -> None:
             ("HDEL", keys.attempted(board_id), player),
         ]
     )
-    walk_standings(lb, board_id, partial(_remove_at, lb, player))
 
 
 def _remove_at(lb: Installation, player: str, snapshot: Snapshot, period_ids: list[str]) -> None:

@@ -96,34 +96,40 @@ def expires_at(period: Period, occurrence: Occurrence) -> int | None:
 def state_at(period: Period, occurrence: Occurrence, now_ms: int) -> PeriodState:
     if occurrence.ends_ms is None or now_ms < occurrence.ends_ms:
         return PeriodState.OPEN
-    if now_ms < occurrence.ends_ms + period.settle_delay_s * 1000:
+    if period.final_ms < occurrence.ends_ms and now_ms < occurrence.ends_ms + period.settle_delay_s * 1000:
         return PeriodState.CLOSING
     return PeriodState.SETTLED
 
 
 def settled_among(lb: Installation, snapshot: Snapshot, period_ids: Collection[str], now_ms: int) -> set[str]:
-    """Those of a board's standings that are final. Of a kind that the board has no more, all are."""
+    """Those of a board's standings that are final."""
+    states = states_of(lb, snapshot, period_ids, now_ms)
+    return {period_id for period_id, state in states.items() if state is PeriodState.SETTLED}
+
+
+def states_of(lb: Installation, snapshot: Snapshot, period_ids: Collection[str], now_ms: int) -> dict[str, PeriodState]:
+    """How it is with each of a board's standings. A kind that the board has no more goes on as it was."""
     flat = lb.store.read(("HGETALL", lb.keys.seasons(snapshot.board.id)))[0]
     started = {int(number): int(at) for number, at in zip(flat[::2], flat[1::2], strict=True)}
-    settled = set()
+    states = {}
     for period_id in period_ids:
         kind = periods.kind_of(period_id)
-        period = snapshot.board.period(kind) if kind else None
+        period = (snapshot.board.period(kind) or snapshot.former.get(kind)) if kind else None
         if kind is PeriodKind.SEASON:
             number = int(period_id[1:])
             occurrence = Occurrence(kind, period_id, started.get(number), started.get(number + 1))
             period = period or Period(kind)
         elif kind is PeriodKind.ALLTIME:
-            continue
+            period, occurrence = period or Period(kind), periods.ALLTIME
         else:
             named = periods.occurrence_named(period, period_id) if period else None
             if period is None or named is None:
-                settled.add(period_id)
+                # Nothing says when it ends: it came by an import.
+                states[period_id] = PeriodState.SETTLED
                 continue
             occurrence = named
-        if state_at(period, occurrence, now_ms) is PeriodState.SETTLED:
-            settled.add(period_id)
-    return settled
+        states[period_id] = state_at(period, occurrence, now_ms)
+    return states
 
 
 def list_occurrences(

@@ -27,11 +27,12 @@ from leaderboard.model import (
     Occurrence,
     Period,
     PeriodKind,
+    PeriodState,
     RateRule,
     Writers,
 )
 from leaderboard.scores import scale
-from leaderboard.seasons import current_occurrence, expires_at
+from leaderboard.seasons import current_occurrence, expires_at, state_at
 from leaderboard.signatures import TOLERANCE_S, SignedRequest, check_signature
 from leaderboard.standings import current, lookup_call
 from leaderboard.store.client import FunctionCall
@@ -164,6 +165,9 @@ def _prepare_for(lb: Installation, caller: Caller, submission: Submission, snaps
         raise Problem("attempt_required", errors=(FieldError("/attempt", "required", "open an attempt first"),))
     achieved = _achieved_at(board, caller, submission, now)
     counts_in = [(period, current_occurrence(snapshot, period, achieved)) for period in board.periods]
+    if submission.achieved_ms is not None and any(state_at(*place, now) is PeriodState.SETTLED for place in counts_in):
+        # Only where the delay was shorter when it ended: late_s is no longer than the present one.
+        raise invalid("/achieved_at", "too_late", "the standings of that time are final")
     _check_expectation(submission.expect, {occurrence.kind.value: occurrence.id for _, occurrence in counts_in})
     return prepare_call(lb, caller, submission, snapshot, board.policy.value, now, achieved, counts_in, ranks)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -229,3 +230,88 @@ def test_standings_that_the_store_has_no_more_become_nameless_in_the_archive(
         first, nameless, last = connection.scalars(weekly)
     assert (first, last) == ("a", "c")
     assert nameless.startswith("a\x01")
+
+
+def order_of_week(raw: redis.Redis) -> list[bytes]:
+    """The members of last week's order, without its one achieved_at."""
+    week = next(key for key in raw.scan_iter("lb:{0}:order:main:2*"))
+    return [member[7:] for member in raw.zrange(week, 0, -1)]
+
+
+@pytest.mark.parametrize("order", list(permutations(("a", "b", "c", "d"))), ids="".join)
+def test_nothing_is_named_after_somebody_who_is_gone(
+    api: Client, raw: redis.Redis, clock: SetClock, drain: Drain, lb: Installation, order: tuple[str, ...]
+) -> None:
+    api.define("main", ties="ordinal", periods=[{"kind": "weekly"}])
+    # All of them at the same instant, so that they are ordered by id alone.
+    for player in ("0", "a", "b", "c", "d", "e"):
+        api.submit(player, 10)
+    clock.pass_ms(8 * DAY_MS)
+    shown: dict[int, str] = {}
+    for gone in order:
+        rank = next(rank for rank, player, _ in week_of(api) if player == gone)
+        api.server.delete(f"/v1/players/{gone}")
+        after = {rank: player for rank, player, _ in week_of(api)}
+        shown[rank] = after[rank]
+        # Each is shown as it was when it became nameless, in its place.
+        assert all(after[rank] == player for rank, player in shown.items())
+    members = order_of_week(raw)
+    assert [member.partition(b"\x01")[0] for member in members] == [b"0"] * 5 + [b"e"]
+    archive(drain)
+    with lb.archive.read() as connection:
+        entries = lb.archive.tables.entries
+        rows = connection.execute(select(entries.c.player, entries.c.order_key).order_by(entries.c.order_key)).all()
+    assert [row.order_key[14:] for row in rows] == members
+    assert [row.player.encode() for row in rows] == members
+    assert sorted(raw.hkeys(next(raw.scan_iter("lb:{0}:entries:main:2*")))) == sorted(members)
+
+
+@pytest.mark.parametrize("order", list(permutations(("a", "b", "c"))), ids="".join)
+def test_nothing_is_named_so_in_standings_that_only_the_archive_has(
+    api: Client, raw: redis.Redis, lb: Installation, drain: Drain, order: tuple[str, ...]
+) -> None:
+    api.define("main", periods=[{"kind": "weekly"}])
+    for player in ("0", "a", "b", "c", "e"):
+        api.submit(player, 10)
+    archive(drain)
+    raw.delete(*raw.scan_iter("lb:{0}:order:main:2*"), *raw.scan_iter("lb:{0}:entries:main:2*"))
+    for gone in order:
+        api.server.delete(f"/v1/players/{gone}")
+        archive(drain)
+    with lb.archive.read() as connection:
+        entries = lb.archive.tables.entries
+        rows = connection.execute(select(entries.c.player, entries.c.order_key).order_by(entries.c.order_key)).all()
+    assert [row.player.partition("\x01")[0] for row in rows] == ["0"] * 4 + ["e"]
+    assert [row.order_key[14:].decode() for row in rows] == [row.player for row in rows]
+
+
+def test_many_erased_of_one_instant_can_be_paged_through(api: Client, clock: SetClock) -> None:
+    api.define("main", ties="ordinal", periods=[{"kind": "weekly"}])
+    players = [f"p{i:02}" for i in range(45)]
+    for player in players:
+        api.submit(player, 5)
+    clock.pass_ms(8 * DAY_MS)
+    for player in players[:-1]:
+        api.server.delete(f"/v1/players/{player}")
+    seen, cursor = [], ""
+    while True:
+        page = api.get(f"/v1/boards/main/standings?period=weekly&period_id=previous&limit=2{cursor}")
+        seen += [entry["rank"] for entry in page["entries"]]
+        if not page["next_cursor"]:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == list(range(1, 46))
+
+
+def test_what_a_deleted_board_has_left_of_a_player_is_erased(
+    api: Client, raw: redis.Redis, lb: Installation, drain: Drain
+) -> None:
+    api.define("main", periods=[{"kind": "alltime"}], rules={"attempts": {"most": 5}})
+    api.player(ALICE).post("/v1/boards/main/attempts", {}, expect=201)
+    api.define("main", periods=[{"kind": "alltime"}], state="archived")
+    api.admin.delete("/v1/admin/boards/main")
+    assert list(raw.scan_iter(f"*attempts:main:{ALICE}"))
+    api.server.delete(f"/v1/players/{ALICE}")
+    archive(drain)
+    left = {text for text in (*stored(raw), *archived(lb)) if ALICE.encode() in text}
+    assert left == {f"lb:{{0}}:player:{ALICE}".encode(), ALICE.encode()}

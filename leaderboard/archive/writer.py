@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Table, Update, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from leaderboard import definitions, journal
+from leaderboard.archive.erasure import erase_player, rename_entry
 from leaderboard.archive.gathered import Gathered, GatheredEntry, Row
-from leaderboard.entries import describe_entry, stand_in_for, unpack_head
+from leaderboard.entries import describe_entry, unpack_head
 from leaderboard.held import HELD_BIT, Held, read_held, review_row
 from leaderboard.model import Board
 from leaderboard.opened import read_kept, read_opened
@@ -31,11 +32,6 @@ _PLAYER_FIELDS = (
     "display_name", "avatar_url", "country", "platform", "attributes", "device", "identities", "state", "merged",
     "absorbs",
 )  # fmt: skip
-
-
-def forget_player(audit: Table, condition: ColumnElement[bool]) -> Update:
-    """What the audit keeps of acts on players that were erased: who, when and what, but nothing of the player."""
-    return update(audit).where(condition).values(player=None, reason=None, state_before=None, state_after=None)
 
 
 class Writer:
@@ -134,6 +130,12 @@ class _Batch(Gathered):
         if count is not False:
             self._players[player_id]["submissions"] = count
             self._happened_to(at_ms, player_id, "reopened", read_held(packed), b"")
+
+    def _decide(
+        self, at_ms: int, _player: bytes, review: bytes, packed: bytes, state: bytes, decision: bytes, changed: bytes
+    ) -> None:
+        decided = {"state": state.decode(), "decision": decision.decode(), "decided_ms": at_ms}
+        self._reviews[review.decode()] = review_row(review.decode(), packed) | decided | {"changed": changed or None}
 
     def _happened_to(self, at_ms: int, player: str, kind: str, held: Held, replay: bytes) -> None:
         self._happened(
@@ -240,68 +242,18 @@ class _Batch(Gathered):
 
     # -- what is written in its turn -------------------------------------------------------------------------------
 
-    def _decide(self, at_ms: int, _player: bytes, review: bytes, state: bytes, decision: bytes, changed: bytes) -> None:
+    def _anonymise(self, _at_ms: int, board: bytes, period_id: bytes, player: bytes, nameless: bytes) -> None:
         self.flush()
-        reviews = self._tables.reviews
-        decided = {"state": state.decode(), "decision": decision.decode(), "decided_ms": at_ms}
-        self._execute(
-            update(reviews).where(reviews.c.review == review.decode()).values(**decided, changed=changed or None)
-        )
-
-    def _anonymise(self, _at_ms: int, board: bytes, period_id: bytes, player: bytes, stand_in: bytes) -> None:
-        self.flush()
-        self._rename(board.decode(), period_id.decode(), player.decode(), stand_in.decode())
+        where = board.decode(), period_id.decode()
+        rename_entry(self._connection, self._tables.entries, *where, player.decode(), nameless.decode())
 
     def _erased(self, _at_ms: int, player: bytes, until_ms: int) -> None:
-        """Entries that are still there are of standings that the store has no more: they stay, nameless."""
         self.flush()
-        tables, player_id = self._tables, player.decode()
-        entries = tables.entries.c
-        left = self._execute(
-            select(entries.board, entries.period_id, entries.order_key).where(
-                entries.player == player_id, entries.hidden == 0
-            )
-        ).all()
-        for board_id, period_id, order_key in left:
-            place = order_key[: -len(player)]
-            before = self._execute(
-                select(entries.order_key)
-                .where(entries.board == board_id, entries.period_id == period_id)
-                .where(entries.order_key >= place, entries.order_key < order_key, entries.hidden == 0)
-                .order_by(entries.order_key.desc())
-                .limit(1)
-            ).scalar()
-            self._rename(board_id, period_id, player_id, stand_in_for(before[len(place) :] if before else b""))
-        for table, condition in (
-            # Hidden ones have no place to stay in.
-            (tables.entries, entries.player == player_id),
-            (tables.submissions, tables.submissions.c.player == player_id),
-            (tables.reviews, tables.reviews.c.player == player_id),
-            (tables.attempts, tables.attempts.c.player == player_id),
-            (tables.attempted, tables.attempted.c.player == player_id),
-            (tables.sessions, tables.sessions.c.player == player_id),
-            (tables.friends, or_(tables.friends.c.player == player_id, tables.friends.c.other == player_id)),
-            (tables.players, tables.players.c.player == player_id),
-        ):
-            self._execute(delete(table).where(condition))
-        self._execute(forget_player(tables.audit, tables.audit.c.player == player_id))
-        row = {"player": player_id, "submissions": 0, "state": "erased", "erased_until_ms": until_ms}
-        self._execute(insert(tables.players).values(row))
-
-    def _rename(self, board_id: str, period_id: str, player: str, stand_in: str) -> None:
-        entries = self._tables.entries
-        where = and_(entries.c.board == board_id, entries.c.period_id == period_id, entries.c.player == player)
-        order_key = self._execute(select(entries.c.order_key).where(where)).scalar()
-        if order_key is None:
-            return
-        # While the archive is being filled from the store (leaderboard/rebuild/archive.py) it may be there already.
-        self._delete(entries, [{"board": board_id, "period_id": period_id, "player": stand_in}])
-        renamed = order_key[: -len(player)] + stand_in.encode()
-        self._execute(update(entries).where(where).values(player=stand_in, order_key=renamed, metadata=b""))
+        erase_player(self._connection, self._tables, player.decode(), until_ms)
 
     def _board(
         self, _at_ms: int, board: bytes, definition: bytes, revision: int, state: bytes, season: int, season_ms: int,
-        epoch: int, anchors: bytes,
+        epoch: int, anchors: bytes, _before: bytes,
     ) -> None:  # fmt: skip
         self.flush()
         board_id = board.decode()
@@ -313,7 +265,7 @@ class _Batch(Gathered):
         self._execute(self._archive.upsert(self._tables.boards, row), [row])
         self._season(board_id, season, season_ms)
 
-    def _delete_board(self, _at_ms: int, board: bytes, revision: int) -> None:
+    def _delete_board(self, _at_ms: int, board: bytes, revision: int, _before: bytes) -> None:
         self.flush()
         board_id, tables = board.decode(), self._tables
         self._writer.define(board_id, None)
@@ -371,15 +323,6 @@ class _Batch(Gathered):
         for column, packed in (("state_before", before), ("state_after", after)):
             # By the definition of the moment: the board may be another by the time that somebody reads it.
             if packed:
-                row[column] = self._describe(row["board"], packed)
+                row[column] = describe_entry(self._writer.board(self._connection, row["board"]), packed)
             row[column] = orjson.dumps(row[column]).decode() if row[column] is not None else None
         self._acts.append({"at_ms": at_ms, **row})
-
-    def _describe(self, board: str, packed: bytes) -> dict[str, Any] | None:
-        """None where it cannot be read: an archive that is filled anew has the board as it is now, not as it was when
-        what still waits in the journal was done."""
-        try:
-            return describe_entry(self._writer.board(self._connection, board), packed)
-        except (ValueError, IndexError):
-            log.warning("an act on the board %s has an entry that its definition does not fit; it is left out", board)
-            return None

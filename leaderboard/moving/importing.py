@@ -9,17 +9,20 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
+from leaderboard.entries import shown_part, stand_in
 from leaderboard.idempotency import ANSWER_KEPT_MS, KEPT_KEYS
+from leaderboard.model import PeriodState
 from leaderboard.moving.archiving import Archiving
 from leaderboard.moving.document import Progress
 from leaderboard.moving.foreign import ForeignBoard, ForeignScore, SourceError
 from leaderboard.moving.ids import IdMap
-from leaderboard.moving.items import Item, PastError, content_of, is_nameless, make_item, stand_in
+from leaderboard.moving.items import Item, PastError, content_of, is_nameless, make_item
 from leaderboard.moving.making import Exported, board_like, make_board, make_exported
 from leaderboard.moving.remembering import Begun, Remembered
 from leaderboard.moving.sending import Sender, Summary
 from leaderboard.moving.targets import Target, Targets
 from leaderboard.moving.values import Refuse, WrongValue, shown
+from leaderboard.seasons import states_of
 from leaderboard.submissions import PIPELINE
 
 if TYPE_CHECKING:
@@ -265,11 +268,18 @@ class Import:
             return self._ids.player(score.player)
         place = (score.board, score.period_id, score.score, score.tiebreaks, score.achieved_ms)
         if score.period_id and is_nameless(score.player):
-            player = stand_in(score.player, self._before[1] if self._before[0] == place else "")
+            # Named after the one before it only in standings that are over: else nobody looks when that one leaves.
+            is_behind = self._before[0] == place and self._is_over(score.board, score.period_id)
+            player = stand_in(self._before[1] if is_behind else "", shown_part(score.player))
         else:
             player = self._ids.player(score.player, ours=score.period_id is not None)
         self._before = place, player
         return player
+
+    def _is_over(self, foreign_board: str, period_id: str) -> bool:
+        snapshot = self.target(foreign_board).snapshot
+        states = states_of(self._lb, snapshot, [period_id], self._lb.clock.now_ms())
+        return states[period_id] is not PeriodState.OPEN
 
     def _wrong(self, score: ForeignScore, problem: str) -> SourceError:
         return SourceError(self._source.place, score.line, problem, self._source.unit)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from leaderboard.api.fields import METADATA_LIMIT
 from leaderboard.attached import detach
-from leaderboard.entries import STAND_IN
 from leaderboard.errors import Problem
 from leaderboard.idempotency import IdempotentCall
 from leaderboard.moving.foreign import ForeignScore
@@ -46,12 +45,6 @@ class Item:
 
 def is_nameless(player: str) -> bool:
     return _NAMELESS.fullmatch(player) is not None
-
-
-def stand_in(shown: str, before: str) -> str:
-    """The id of a nameless entry, made of how it is shown and of the id of the entry before it, where that one is equal
-    to it in all else: so it sorts right behind that one, and comes out the same every time."""
-    return f"{before}{STAND_IN}{shown[1:]}"
 
 
 def make_item(

@@ -22,16 +22,16 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, s
 
 from leaderboard import journal
 from leaderboard.archive import readers
+from leaderboard.archive.erasure import forget_player
 from leaderboard.archive.filling import end_filling, filled_by, note_filling
 from leaderboard.archive.readers import Position
-from leaderboard.archive.writer import forget_player
 from leaderboard.journal import JournalGapError, Mark
 from leaderboard.rebuild import RebuildError
 from leaderboard.rebuild.comparison import archived_standings, compare_standings
 from leaderboard.rebuild.copying import AGREE, check_may_be_emptied, copy_archive, mark_of, relation_now
 from leaderboard.rebuild.filling import Filling
 from leaderboard.rebuild.verification import Difference
-from leaderboard.rebuild.walk import board_ids, walk_store, write_boards
+from leaderboard.rebuild.walk import walk_store, write_boards
 from leaderboard.relation import Relation, explain, relation_of
 from leaderboard.worker.drain import DivergedError
 from leaderboard.worker.report import BELIEVED_MS, read_worker
@@ -150,7 +150,7 @@ def _begin(lb: Installation, by: str, replacing: bool) -> None:
                 # What one at an earlier time says was decided may have been decided otherwise since.
                 kept.append(tables.reviews)
             readers.begin_anew(connection, lb.archive, begun, keeping=kept)
-            write_boards(lb, connection, sorted(board_ids(lb)))
+            write_boards(lb, connection, begun.number)
         note_filling(connection, lb.archive, by)
 
 

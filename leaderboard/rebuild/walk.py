@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import Connection, Table
 
-from leaderboard import definitions
+from leaderboard import definitions, journal
 from leaderboard.entries import STAND_IN, unpack_head
 from leaderboard.held import review_row
 from leaderboard.opened import read_kept, read_opened
@@ -54,7 +54,7 @@ def walk_store(filling: Filling) -> None:
         _write_installation(lb, connection)
     for first in range(0, len(boards), BOARDS_AT_ONCE):
         with filling.share() as connection:
-            standings += _write_boards_whole(lb, connection, boards[first : first + BOARDS_AT_ONCE])
+            standings += _write_of_boards(lb, connection, boards[first : first + BOARDS_AT_ONCE])
         filling.keep_up()
     standings = [one for one in standings if not has_expired(lb, one)]
     filling.expect(
@@ -78,16 +78,22 @@ def has_expired(lb: Installation, standings: Standings) -> bool:
     return standings.expires_ms is not None and standings.expires_ms <= lb.clock.now_ms()
 
 
-def upsert(lb: Installation, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+def upsert(
+    lb: Installation, connection: Connection, table: Table, rows: Sequence[Row], keeping: Sequence[str] = ()
+) -> None:
     if rows:
-        connection.execute(lb.archive.upsert(table, rows[0]), rows)
+        connection.execute(lb.archive.upsert(table, rows[0], keeping), rows)
 
 
 # -- boards, and what is the installation's ----------------------------------------------------------------------------
 
 
-def write_boards(lb: Installation, connection: Connection, boards: Sequence[str]) -> None:
-    """Definitions and gates: without them the records that wait in the journal cannot be read."""
+def write_boards(lb: Installation, connection: Connection, number: int) -> None:
+    """Definitions and gates: without them the records that wait in the journal behind a number cannot be read.
+
+    Definitions are those that the first of these records was written by; what changed since, the records say.
+    """
+    boards = sorted(board_ids(lb))
     if not boards:
         return
     names = ("revision", "state", "season", "season_at", "epoch", "anchors")
@@ -95,6 +101,8 @@ def write_boards(lb: Installation, connection: Connection, boards: Sequence[str]
         ("HMGET", lb.keys.boards, *boards), *(("HMGET", lb.keys.gate(board), *names) for board in boards)
     )
     rows: list[Row] = []
+    # Looked for only now: what is not found has not changed until after it was read.
+    redefined = _redefined_since(lb, number)
     for board, definition, gate in zip(boards, packed, gates, strict=True):
         revision, state, season, season_at, epoch, anchors = gate
         if revision is None or state is None:
@@ -103,7 +111,7 @@ def write_boards(lb: Installation, connection: Connection, boards: Sequence[str]
         rows.append(
             {
                 "board": board,
-                "definition": definition.decode() if live else None,
+                "definition": (redefined.get(board, definition if live else None) or b"").decode() or None,
                 "revision": int(revision),
                 "state": state.decode() if live else "deleted",
                 "season": int(season) if live and season else None,
@@ -115,8 +123,20 @@ def write_boards(lb: Installation, connection: Connection, boards: Sequence[str]
     upsert(lb, connection, lb.archive.tables.boards, rows)
 
 
-def _write_boards_whole(lb: Installation, connection: Connection, boards: Sequence[str]) -> list[Standings]:
-    write_boards(lb, connection, boards)
+def _redefined_since(lb: Installation, number: int) -> dict[str, bytes]:
+    """Boards that were defined or deleted behind a number, and how they were defined before; b"" for not at all."""
+    found: dict[str, bytes] = {}
+    while records := journal.read_records(lb.store, lb.keys, number, AT_ONCE)[1]:
+        for record in records:
+            kind, _, board, *values = journal.unpack(record)
+            if kind in (b"board", b"delete_board"):
+                found.setdefault(board.decode(), values[-1])
+        number = records[-1].number
+    return found
+
+
+def _write_of_boards(lb: Installation, connection: Connection, boards: Sequence[str]) -> list[Standings]:
+    """Seasons, and which standings there are; definitions are as the journal says from the beginning on."""
     tables, seasons, standings = lb.archive.tables, [], []
     replies = lb.store.read(
         *(command for board in boards for command in (
@@ -267,10 +287,10 @@ def _write_friends(lb: Installation, connection: Connection, players: Sequence[s
 
 
 def _write_reviews(lb: Installation, connection: Connection, players: Sequence[str]) -> None:
-    """Those that are open; only the archive knew of others."""
+    """Those that are open; only the archive knew of others, and who reopened these."""
     replies = lb.store.read(*(("HGETALL", lb.keys.held(player)) for player in players))
     rows = [review_row(review.decode(), packed) for flat in replies for review, packed in _pairs(flat)]
-    upsert(lb, connection, lb.archive.tables.reviews, rows)
+    upsert(lb, connection, lb.archive.tables.reviews, rows, keeping=("decision",))
 
 
 def _write_attempts(lb: Installation, connection: Connection, places: Sequence[str]) -> None:

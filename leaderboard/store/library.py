@@ -13,9 +13,9 @@ from importlib import resources
 
 #: Each file may use what the files before it define.
 FILES = (
-    "prelude", "journal", "gone", "order", "entry", "unite", "gate", "rate", "replay", "ban", "rules", "review",
-    "outliers", "attempt", "submit", "standings", "board", "player", "identities", "friends", "merge", "import",
-    "installation",
+    "prelude", "journal", "gone", "order", "entry", "unite", "gate", "remove", "rate", "replay", "ban", "rules",
+    "review", "outliers", "attempt", "submit", "standings", "board", "player", "identities", "friends", "merge",
+    "import", "installation",
 )  # fmt: skip
 
 

@@ -192,8 +192,8 @@ def without_chance(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[t
 
     def same(value: Any) -> Any:
         if isinstance(value, bytes):
-            return re.sub(rb"\x01[0-9a-f]{12}", b"\x01", value)
-        return re.sub("\x01[0-9a-f]{12}", "\x01", value) if isinstance(value, str) else value
+            return re.sub(rb"(\x01[0-9a-f]{8})[0-9a-f]{12}", rb"\1", value)
+        return re.sub("(\x01[0-9a-f]{8})[0-9a-f]{12}", r"\1", value) if isinstance(value, str) else value
 
     return {name: sorted(tuple(map(same, row)) for row in found) for name, found in tables.items()}
 

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 DAY_MS = 86_400_000
 
 #: Nobody moves these: limits, whole answers, what is said in passing.
-PASSING = ("rate:", "calls:", "answer:", "worker", "fence", "journal", "import:")
+PASSING = ("rate:", "calls:", "answer:", "worker", "fence", "journal", "import:", "boards:deleted")
 
 
 @dataclass

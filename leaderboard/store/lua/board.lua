@@ -21,6 +21,7 @@ local function define_board(keys, args)
   local is_new = not gate[2] or gate[2] == 'deleted'
   if is_new and redis.call('ZCARD', keys[2]) >= tonumber(args[7]) then return {'too_many'} end
   for i = 6 + must_be_empty, #keys do redis.call('UNLINK', keys[i]) end
+  local before = redis.call('HGET', keys[1], args[1]) or ''
   redis.call('HSET', keys[1], args[1], args[4])
   redis.call('ZADD', keys[2], 0, args[1])
   redis.call('HSET', keys[3], 'revision', args[3], 'state', args[5], 'anchors', args[10])
@@ -30,15 +31,18 @@ local function define_board(keys, args)
   end
   local now, known = tonumber(args[6]), redis.call('HMGET', keys[3], 'season', 'season_at', 'epoch')
   record('board', now, args[1], args[4], tonumber(args[3]), args[5], tonumber(known[1]), tonumber(known[2]),
-    tonumber(known[3]), args[10])
+    tonumber(known[3]), args[10], before)
   return {'defined'}
 end
 register_change('define_board', define_board, {})
 
+-- Longer than the longest attempt.
+local DELETED_KNOWN_MS = 8 * 86400000
+
 -- delete_board: forget a board and everything kept for it. Its gate stays and says so, with the revision, so that no
 -- writer who still believes in the old board can bring it back, nor take a new one of the same id for it.
 --   keys   1 definitions · 2 index of boards · 3 gate · 4 seasons · 5 kept standings · 6 attempted
---          then every key of the standings
+--          7 boards that were deleted · then every key of the standings
 --   args   1 board · 2 revision the caller saw · 3 next revision · 4 how many kept standings the caller saw · 5 now_ms
 --   reply  {"deleted"} · {"stale"}
 --   cost   O(K) for K keys; their memory is freed in the background
@@ -46,12 +50,17 @@ local function delete_board(keys, args)
   if redis.call('HGET', keys[3], 'revision') ~= args[2] or redis.call('ZCARD', keys[5]) ~= tonumber(args[4]) then
     return {'stale'}
   end
+  local before = redis.call('HGET', keys[1], args[1]) or ''
   redis.call('HDEL', keys[1], args[1])
   redis.call('ZREM', keys[2], args[1])
   redis.call('DEL', keys[3], keys[4], keys[5], keys[6])
   redis.call('HSET', keys[3], 'revision', args[3], 'state', 'deleted')
-  for i = 7, #keys do redis.call('UNLINK', keys[i]) end
-  record('delete_board', tonumber(args[5]), args[1], tonumber(args[3]))
+  for i = 8, #keys do redis.call('UNLINK', keys[i]) end
+  local now = tonumber(args[5])
+  redis.call('ZADD', keys[7], now, args[1])
+  redis.call('ZREMRANGEBYSCORE', keys[7], '-inf', now - DELETED_KNOWN_MS)
+  redis.call('PEXPIRE', keys[7], DELETED_KNOWN_MS)
+  record('delete_board', now, args[1], tonumber(args[3]), before)
   return {'deleted'}
 end
 register_change('delete_board', delete_board, {'allow-oom'})

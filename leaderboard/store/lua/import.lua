@@ -13,7 +13,7 @@
 -- keeps entries.
 local function put_entry(keys, args)
   local player, now, board, period_id = args[1], tonumber(args[2]), args[5], args[6]
-  -- Nobody is behind a stand-in any more (see anonymise).
+  -- Nobody is behind a stand-in any more (see remove.lua).
   local nameless = string.find(player, '\1', 1, true)
   local known = nameless and {} or redis.call('HMGET', keys[1], 'state', 'created_at', 'ban')
   if known[1] then return gone(known[1]) end
@@ -25,6 +25,13 @@ local function put_entry(keys, args)
     score = tonumber(args[14]), prefix = make_prefix(values, tonumber(args[12])), achieved = tonumber(args[12]),
     newest = tonumber(args[10]), metadata = args[11], submissions = tonumber(args[9]),
   }
+  if nameless then
+    -- Named after one that is not there, it would keep the id of somebody who may be erased already.
+    local anchor = string.sub(player, 1, nameless - 1)
+    if tonumber(redis.call('ZSCORE', standings.order, after.prefix .. anchor) or nil) ~= after.score then
+      player = string.sub(player, nameless)
+    end
+  end
   local head = encode_head(after)
   local kept, expires_at = redis.call('ZSCORE', keys[3], period_id), args[7]
   if kept then expires_at = kept == 'inf' and '' or number_text(tonumber(kept)) end
@@ -39,6 +46,7 @@ local function put_entry(keys, args)
   local hides = known[3] and not string.find(known[3], '^%a+;0;')
   local hidden = hides and not is_gone and not (before and redis.call('ZSCORE', standings.order, before.prefix .. player))
   if not is_gone then
+    if before and not same_place(before, after) then leave_place(standings, player, before, '', now, board, period_id) end
     write_entry(standings, args[8], tiebreaks, player, before, after, head, expires_at, hidden)
     if before and args[8] == 'dense' and not same_result(before, after, tiebreaks) then
       drop_distinct(standings, tiebreaks, before)

@@ -53,6 +53,7 @@ register('outlier_scores', outlier_scores, {'no-writes'})
 
 -- Take an entry out of its standings, whether or not it is hidden there.
 local function take_entry(standings, now, board, period_id, tiebreaks, player, entry)
+  leave_place(standings, player, entry, '', now, board, period_id)
   redis.call('ZREM', standings.order, entry.prefix .. player)
   redis.call('HDEL', standings.entries, player)
   if redis.call('EXISTS', standings.distinct) == 1 then drop_distinct(standings, tiebreaks, entry) end
@@ -148,6 +149,7 @@ local function approve_outlier(keys, args)
     if not after then return {'out_of_range', place} end
     if journal_is_full() then return {'journal_full'} end
     local head = encode_head(after)
+    if before and not same_place(before, after) then leave_place(standings, player, before, '', now, held[1], period_id) end
     write_entry(standings, args[5], tiebreaks, player, before, after, head, expires_at, known[2])
     if before and args[5] == 'dense' and not same_result(before, after, tiebreaks) then
       drop_distinct(standings, tiebreaks, before)
@@ -158,7 +160,7 @@ local function approve_outlier(keys, args)
     return {'journal_full'}
   end
   redis.call('HDEL', keys[3], review)
-  record('decide', now, player, review, 'approved', args[8], changed)
+  record('decide', now, player, review, packed, 'approved', args[8], changed)
   return {'approved'}
 end
 register_change('approve_outlier', approve_outlier, {})
@@ -187,10 +189,9 @@ local function reject_outlier(keys, args)
   if not entry or not same_place(entry, decode_entry(found[1], tiebreaks)) then return {'changed'} end
   if journal_is_full() then return {'journal_full'} end
   held[7], found[1], found[2] = entry.metadata, bytes, 1
-  record('find', now, player, review, cmsgpack.pack(held))
   redis.call('HDEL', keys[2], review)
   take_entry(standings, now, held[1], period_id, tiebreaks, player, entry)
-  record('decide', now, player, review, 'rejected', args[6], '')
+  record('decide', now, player, review, cmsgpack.pack(held), 'rejected', args[6], '')
   return {'rejected'}
 end
 register_change('reject_outlier', reject_outlier, {})

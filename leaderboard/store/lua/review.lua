@@ -20,8 +20,10 @@ end
 --   reply  {"rejected"} · {"decided"}: it is not held any more · {"journal_full"}
 local function reject_review(keys, args)
   if journal_is_full() then return {'journal_full'} end
-  if redis.call('HDEL', keys[1], args[3]) == 0 then return {'decided'} end
-  record('decide', tonumber(args[2]), args[1], args[3], 'rejected', args[4], '')
+  local held = redis.call('HGET', keys[1], args[3])
+  if not held then return {'decided'} end
+  redis.call('HDEL', keys[1], args[3])
+  record('decide', tonumber(args[2]), args[1], args[3], held, 'rejected', args[4], '')
   return {'rejected'}
 end
 register_change('reject_review', reject_review, {})
@@ -77,6 +79,7 @@ local function reopen_review(keys, args)
   end
 
   for _, step in ipairs(steps) do
+    leave_place(step.standings, player, decode_entry(step.after, tiebreaks), '', now, board, step.period_id)
     local head, metadata, hidden = take_back(step.standings, ties, tiebreaks, player, step.before, step.after)
     if head then
       record('entry', now, board, step.period_id, player, head, metadata, hidden)

@@ -126,7 +126,8 @@ local function submit(keys, args)
     if gate[3] ~= 'open' then return {'closed', gate[3]} end
   end
   if journal_is_full() then return {'journal_full'} end
-  if approval and redis.call('HEXISTS', keys[9], args[16]) == 0 then return {'decided'} end
+  local approved_held = approval and redis.call('HGET', keys[9], args[16])
+  if approval and not approved_held then return {'decided'} end
 
   if #digest > 16 then
     local doubtful_ms = replay_is_doubtful(keys[5], tonumber(string.sub(digest, 17)))
@@ -198,6 +199,9 @@ local function submit(keys, args)
       if with_ranks and before then
         rank_before = place_of(standings, ties, tiebreaks, before.score, before.prefix, player) or 0
       end
+      if before and step.moved and (correction or approval or submission.stamped) then
+        leave_place(standings, player, before, '', now, board, step.period_id)
+      end
       if write_entry(standings, ties, tiebreaks, player, before, after, head, step.expires_at, hidden) then
         keep_standings(keys[6], now, board, step.period_id, step.expires_at)
       end
@@ -246,62 +250,8 @@ local function submit(keys, args)
     submission.achieved, submission.metadata, changed_bits, replay, journaled)
   if approval then
     redis.call('HDEL', keys[9], args[16])
-    record('decide', now, player, args[16], 'approved', args[17], cmsgpack.pack(approved))
+    record('decide', now, player, args[16], approved_held, 'approved', args[17], cmsgpack.pack(approved))
   end
   return reply
 end
 register_change('submit', submit, {})
-
--- Puts a nameless entry in the place of a player's. The stand-in sorts right behind the entry before it, also when that
--- one differs by its id alone, so that no other rank moves: an id made of the one before (or of nothing), the byte 1, which
--- no id holds, and something random.
-local function anonymise(standings, tiebreaks, player, entry, random)
-  local member, width = entry.prefix .. player, WIDTH * (tiebreaks + 1)
-  local index, before = redis.call('ZRANK', standings.order, member), ''
-  if index and index > 0 then
-    local found = redis.call('ZRANGE', standings.order, index - 1, index - 1, 'WITHSCORES')
-    if tonumber(found[2]) == entry.score and string.sub(found[1], 1, width) == entry.prefix then
-      before = string.sub(found[1], width + 1)
-    end
-  end
-  local stand_in = before .. '\1' .. random
-  entry.metadata = ''
-  -- Added before the other goes, so that neither key empties and loses its expiry.
-  redis.call('HSET', standings.entries, stand_in, encode_head(entry))
-  redis.call('ZADD', standings.order, number_text(entry.score), entry.prefix .. stand_in)
-  redis.call('ZREM', standings.order, member)
-  redis.call('HDEL', standings.entries, player)
-  return stand_in
-end
-
--- remove_entries: take a player out of the given standings, or make it nameless there.
---   keys   1 gate · then per standings: order, entries, distinct
---   args   1 player · 2 number of tiebreaks · 3 revision · 4 season · 5 now_ms · 6 board
---          7 random characters for a nameless entry, '' to remove · then per standings: period id
---   reply  {"removed", how many} · {"stale"}: entries can only be read by the definition they were written by,
---          and what the caller takes for the running season may be a closed one
---   cost   O(S log N)
-local function remove_entries(keys, args)
-  local player, tiebreaks, now, board, random, removed = args[1], tonumber(args[2]), tonumber(args[5]), args[6], args[7], 0
-  if is_stale(read_gate(keys[1]), args[3], args[4]) then return {'stale'} end
-  for i = 1, (#keys - 1) / 3 do
-    local standings, period_id = standings_at(keys, 2, i), args[7 + i]
-    local bytes = redis.call('HGET', standings.entries, player)
-    if bytes then
-      local entry = decode_entry(bytes, tiebreaks)
-      -- One that is hidden has no place in which something nameless could stay.
-      if random ~= '' and redis.call('ZSCORE', standings.order, entry.prefix .. player) then
-        record('anonymise', now, board, period_id, player, anonymise(standings, tiebreaks, player, entry, random))
-      else
-        redis.call('ZREM', standings.order, entry.prefix .. player)
-        redis.call('HDEL', standings.entries, player)
-        if redis.call('EXISTS', standings.distinct) == 1 then drop_distinct(standings, tiebreaks, entry) end
-        record('remove', now, board, period_id, player)
-        audit_entry(bytes)
-      end
-      removed = removed + 1
-    end
-  end
-  return {'removed', removed}
-end
-register_change('remove_entries', remove_entries, {'allow-oom'})

@@ -35,7 +35,6 @@ from tests.keeping.refill.made import (
 )
 from tests.live import eventually
 from tests.oracle import show_instant
-from tests.reviewing import HOLDS, REVIEWS
 
 # -- what comes between ----------------------------------------------------------------------------------------------
 
@@ -249,43 +248,3 @@ def test_an_entry_that_is_not_as_in_the_store_is_found(
     with pytest.raises(RebuildError, match=r"main all: 1 entries differ, that of '(q00007|stray)' among them"):
         fill_archive(lb, progress=at(players=do_damage))
     assert readers.read_position(lb.archive) is None
-
-
-@pytest.mark.parametrize("stage", ["looking_around", "entries"])
-@pytest.mark.parametrize("decision", ["approve", "reject"])
-def test_what_is_decided_meanwhile_is_not_forgotten(
-    place: Place, lb: Installation, api: Client, stage: str, decision: str
-) -> None:
-    api.define("main", rules=HOLDS)
-    for player in ("p1", "p2"):
-        api.submit(player, 2000)
-    api.submit("p3", 5)
-    place.drain()
-    reviews = [lb.store.read(("HKEYS", lb.keys.held(player)))[0][0].decode() for player in ("p1", "p2")]
-
-    def decide(review: str) -> None:
-        api.admin.post(f"{REVIEWS}/{review}/decision", {"decision": decision})
-
-    # The one waits in the journal, the other comes in between.
-    decide(reviews[0])
-    fill_archive(lb, replacing=True, progress=at(**{stage: lambda: decide(reviews[1])}))
-    place.drain()
-    for review in reviews:
-        expected = {"approve": "approved", "reject": "rejected"}[decision]
-        assert (review, api.admin.get(f"{REVIEWS}/{review}")["state"]) == (review, expected)
-    assert_it_is_all_there(place, lb)
-
-
-def test_an_act_that_no_definition_fits_any_more_does_not_stop_the_filling(
-    place: Place, lb: Installation, api: Client
-) -> None:
-    alltime = [{"kind": "alltime"}]
-    api.define("main", periods=alltime)
-    place.drain()
-    api.submit("p1", 5)
-    api.admin.delete("/v1/admin/boards/main/entries/p1?reason=x")
-    api.define("main", periods=alltime, tiebreaks=[{"name": "wins"}])
-    fill_archive(lb, replacing=True)
-    place.drain()
-    api.submit("p1", 6, tiebreaks={"wins": 1})
-    assert_it_is_all_there(place, lb)

@@ -1,0 +1,100 @@
+"""Nameless entries that are imported: in their place, and named after nobody who may leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from leaderboard.settings import Settings
+from tests.conftest import SetClock
+from tests.moving.places import DAY_MS, Place, places, take_text
+from tests.oracle import show_instant
+
+
+@pytest.fixture
+def place(settings: Settings, clock: SetClock) -> Iterator[Place]:
+    with places(settings, clock, "lb") as (made,):
+        made.api.define(ties="ordinal", periods=[{"kind": "weekly"}, {"kind": "alltime"}])
+        yield made
+
+
+def rows(place: Place, period_id: str, *players: str, score: int = 5) -> str:
+    at = show_instant(place.clock.at_ms - 8 * DAY_MS)
+    lines = [f"{player},{score},{period_id},{at}" for player in players]
+    return "\n".join(["player,score,period_id,achieved_at", *lines, ""])
+
+
+def last_week(place: Place) -> str:
+    page = place.api.get("/v1/boards/main/standings?period=weekly&period_id=previous")
+    return str(page["period_id"])
+
+
+def ids(raw: redis.Redis, period_id: str, board: str = "main") -> list[bytes]:
+    return [member[7:] for member in raw.zrange(f"lb:{{0}}:order:{board}:{period_id}", 0, -1)]
+
+
+def test_in_settled_standings_they_follow_the_one_before_them(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
+    week = last_week(place)
+    text = rows(place, week, "alice", "-ffffffffffff", "-000000000000", "bob")
+    take_text(place, tmp_path / "rows", text, "main")
+    shown = place.api.table(query="&period=weekly&period_id=previous")
+    assert [player for _, player, _ in shown] == ["alice", "-ffffffffffff", "-000000000000", "bob"]
+    # When she goes, or her entry is another, they stay where they are, and are nobody's.
+    place.api.server.delete("/v1/players/alice")
+    assert not any(b"alice" in member for member in ids(raw, week))
+    shown = place.api.table(query="&period=weekly&period_id=previous")
+    assert [player for _, player, _ in shown[1:]] == ["-ffffffffffff", "-000000000000", "bob"]
+
+
+def test_an_entry_that_is_imported_anew_leaves_nothing_behind(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
+    week = last_week(place)
+    take_text(place, tmp_path / "rows", rows(place, week, "alice", "-ffffffffffff"), "main")
+    take_text(place, tmp_path / "more", rows(place, week, "alice", score=3), "main")
+    assert ids(raw, week) == [b"\x0100000000ffffffffffff", b"alice"]
+
+
+def test_nobody_who_is_not_there_gives_them_a_name(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
+    week = last_week(place)
+    place.api.submit("alice", 1)
+    place.api.server.delete("/v1/players/alice")
+    text = rows(place, week, "alice", "-ffffffffffff", "-000000000000")
+    take_text(place, tmp_path / "rows", text, "main", skip_bad=True)
+    # By their numbers they keep their order.
+    assert ids(raw, week) == [b"\x0100000000ffffffffffff", b"\x0100000001000000000000"]
+
+
+@pytest.mark.parametrize("how", ["late", "corrected", "merged", "banned", "removed"])
+def test_whoever_leaves_standings_that_close_leaves_nothing_behind(
+    place: Place, raw: redis.Redis, tmp_path: Path, how: str
+) -> None:
+    api, admin, delay_s = place.api, place.api.admin, 8 * DAY_MS // 1000
+    api.define("slow", ties="ordinal", late_s=delay_s, periods=[{"kind": "weekly", "settle_delay_s": delay_s}])
+    week, at = last_week(place), show_instant(place.clock.at_ms - 8 * DAY_MS + 3_600_000)
+    assert api.get("/v1/boards/slow/standings?period=weekly&period_id=previous")["state"] == "closing"
+    text = rows(place, week, "0", "alice", "-ffffffffffff", "-000000000000")
+    take_text(place, tmp_path / "rows", text, "slow")
+    assert [b"alice" in member for member in ids(raw, week, "slow")] == [False, True, True, True]
+    entry = f"/v1/admin/boards/slow/entries/alice?period=weekly&period_id={week}"
+    match how:
+        case "late":
+            api.submit("alice", 9, "slow", achieved_at=at)
+        case "corrected":
+            admin.put(entry, {"score": 9, "reason": "lost"})
+        case "merged":
+            api.server.put("/v1/players/zoe", {}, expect=201)
+            api.server.post("/v1/players/alice/merge", {"into": "zoe"})
+        case "banned":
+            admin.put("/v1/admin/players/alice/ban", {"kind": "ban", "reason": "bot"})
+        case "removed":
+            admin.delete(f"{entry}&reason=bot")
+    api.server.delete(f"/v1/players/{'zoe' if how == 'merged' else 'alice'}")
+    assert ids(raw, week, "slow") == [b"0", b"0\x0100000000ffffffffffff", b"0\x0100000001000000000000"]
+    assert sorted(raw.hkeys(f"lb:{{0}}:entries:slow:{week}")) == ids(raw, week, "slow")
+
+
+def test_in_standings_that_go_on_they_have_nobodys_name(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
+    take_text(place, tmp_path / "rows", rows(place, "all", "alice", "-ffffffffffff"), "main")
+    assert ids(raw, "all") == [b"\x0100000000ffffffffffff", b"alice"]
