@@ -25,11 +25,16 @@ class Contract:
             return response
         name = f"{operation['operationId']} {response.status_code}"
         documented = operation["responses"].get(str(response.status_code))
-        if response.status_code == 304:
-            return response
         if documented is None:
             self.broken.append(f"{name} is not documented: {response.get_data(as_text=True)[:200]}")
-        elif response.status_code == 204:
+            return response
+        for header in _documented_headers():
+            if header in response.headers and header not in documented["headers"]:
+                self.broken.append(f"{name} has a {header}")
+        if response.status_code == 304:
+            # The server sends no body with it.
+            return response
+        if response.status_code == 204:
             if response.data:
                 self.broken.append(f"{name} has a body")
         elif response.mimetype not in documented["content"]:
@@ -77,6 +82,11 @@ def _document(app: Flask) -> dict[str, Any]:
 def _operations() -> dict[tuple[str, str], Any]:
     operations: dict[tuple[str, str], Any] = _known["operations"]
     return operations
+
+
+def _documented_headers() -> dict[str, Any]:
+    headers: dict[str, Any] = _known["document"]["components"]["headers"]
+    return headers
 
 
 @cache

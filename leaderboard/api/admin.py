@@ -55,6 +55,7 @@ def get_board_definition(request: Request, board: str) -> Response:
     query=schemas.DryRunQuery,
     answers={200: (answers.BoardAnswer, answers.DryRunAnswer), 201: answers.BoardAnswer},
     errors=("board_has_entries", "revision_mismatch", "not_supported", "quota_exceeded", "outcome_unknown"),
+    guarded=True,
 )
 def put_board(request: Request, board: str) -> Response:
     """Define a board, or change its definition.
@@ -81,6 +82,7 @@ def put_board(request: Request, board: str) -> Response:
     scope=Scope.BOARDS,
     answers={204: "The board is gone."},
     errors=("board_not_found", "board_not_archived", "revision_mismatch", "outcome_unknown"),
+    guarded=True,
 )
 def delete_board(request: Request, board: str) -> Response:
     """Delete an archived board with everything kept for it."""
@@ -96,6 +98,7 @@ def delete_board(request: Request, board: str) -> Response:
     query=schemas.RevisionsQuery,
     answers={200: admin_answers.RevisionsAnswer},
     errors=("board_not_found", "malformed_cursor", "archive_unavailable"),
+    cached=False,
 )
 def list_revisions(request: Request, board: str) -> Response:
     """A board's definitions as they were, newest first; also of one that was deleted.
@@ -114,7 +117,6 @@ def list_revisions(request: Request, board: str) -> Response:
             "waiting": page.waiting,
             "next_cursor": write_id_cursor(list_name, str(page.next)) if page.next else None,
         },
-        cached=False,
     )
 
 

@@ -23,6 +23,7 @@ blueprint = Blueprint("audit", __name__, url_prefix="/v1/admin")
     query=schemas.AuditQuery,
     answers={200: admin_answers.AuditAnswer},
     errors=("malformed_cursor", "archive_unavailable"),
+    cached=False,
 )
 def list_audit(request: Request) -> Response:
     """Every act of an admin, newest first.
@@ -46,5 +47,4 @@ def list_audit(request: Request) -> Response:
             "waiting": page.waiting,
             "next_cursor": write_id_cursor(list_name, str(page.next)) if page.next else None,
         },
-        cached=False,
     )

@@ -22,14 +22,19 @@ CHECK_EVERY_S = 1.0
 
 
 @blueprint.get("/livez")
-@operation("get_liveness", answers={200: answers.HealthAnswer})
+@operation("get_liveness", answers={200: answers.HealthAnswer}, cached=False)
 def livez(request: Request) -> Response:
     """Is the process alive? Says nothing of the store."""
-    return answer({"status": "ok"}, cached=False)
+    return answer({"status": "ok"})
 
 
 @blueprint.get("/readyz")
-@operation("get_readiness", answers={200: answers.ReadinessAnswer}, errors=("store_unavailable", "archive_unavailable"))
+@operation(
+    "get_readiness",
+    answers={200: answers.ReadinessAnswer},
+    errors=("store_unavailable", "archive_unavailable"),
+    cached=False,
+)
 def readyz(request: Request) -> Response:
     """Can it serve? 503 while the store is away, or must not be used as it is.
 
@@ -45,7 +50,7 @@ def readyz(request: Request) -> Response:
         current_app.extensions["leaderboard.readiness"] = (time.monotonic(), found)
     if isinstance(found, Problem):
         raise found
-    return answer(_shape(found), cached=False)
+    return answer(_shape(found))
 
 
 def _check(lb: Installation) -> Vitals | Problem:

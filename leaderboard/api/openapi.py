@@ -15,11 +15,11 @@ from leaderboard.api import answers
 from leaderboard.api.address_limits import limit_of
 from leaderboard.api.examples import EXAMPLES
 from leaderboard.api.fields import BOARD_ID, PLAYER_ID, PROVIDER, REVIEW_ID, SUBJECT, Instant, Metadata, Score
+from leaderboard.api.openapi_headers import HEADERS, headers_of, is_conditional, parameters_of
 from leaderboard.api.operation import Operation, Text
 from leaderboard.api.schemas import BatchItemSchema, SeasonId
 from leaderboard.callers import Role
 from leaderboard.errors import CATALOGUE
-from leaderboard.signatures import HEADER, HEADER_MOST
 
 DESCRIPTION = """\
 Exact standings for multiplayer games. Errors are RFC 9457 problem documents; their `code` is permanent, see
@@ -66,6 +66,8 @@ def build_document(app: Flask) -> dict[str, Any]:
         "bearer",
         {"type": "http", "scheme": "bearer", "description": "A session token (`lb1.…`) or a key (`lbk_…`)."},
     )
+    for name, header in HEADERS.items():
+        spec.components.header(name, header)
     spec.components.schema("BatchItemInput", schema=BatchItemSchema)
     spec.components.schema("Problem", schema=answers.ProblemAnswer)
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
@@ -111,27 +113,7 @@ def _operation(found: Operation, method: str, tag: str, arguments: list[str], li
     ]
     if found.query:
         parameters.append({"in": "query", "schema": found.query})
-    if found.idempotent:
-        parameters.append(
-            {
-                "in": "header",
-                "name": "Idempotency-Key",
-                "description": "Makes a retry safe for 48 hours: a repeat answers the same and changes nothing.",
-                "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"},
-            }
-        )
-    if found.signed:
-        parameters.append(
-            {
-                "in": "header",
-                "name": HEADER,
-                "description": "A player's signature, with the `signing_key` of its sign-in, over the time in whole "
-                "seconds, the method, the path with its query, the Idempotency-Key and the hexadecimal SHA-256 of the "
-                "body, joined by line feeds. Boards may demand it; one that is wrong is refused by any.",
-                "schema": {"type": "string", "maxLength": HEADER_MOST},
-                "example": f"t=1795716000,v1={'0' * 64}",
-            }
-        )
+    parameters += parameters_of(found, method)
     who = found.role.name.lower() if found.role is not Role.ANYONE else "anyone"
     scope = f", with the scope `{found.scope}`" if found.scope else ""
     caller = f"Called by: {'the player itself, ' if found.owner else ''}{who}{scope}."
@@ -174,6 +156,8 @@ def _responses(found: Operation, method: str, arguments: list[str], limit: str |
                 "description": "Created." if status == 201 else "Done.",
                 "content": {"application/json": {"schema": shown}},
             }
+    if is_conditional(found, method):
+        responses["304"] = {"description": "It is what the caller has already."}
     codes = {*COMMON, *found.errors}
     if found.role is not Role.ANYONE:
         codes.add("forbidden")
@@ -201,6 +185,8 @@ def _responses(found: Operation, method: str, arguments: list[str], limit: str |
                 }
             },
         }
+    for written, response in responses.items():
+        response["headers"] = headers_of(found, method, int(written))
     return responses
 
 

@@ -10,7 +10,7 @@ from leaderboard.signatures import HEADER, HEADER_MOST
 #: Of answers, by name.
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
-        "description": "The `X-Request-Id` of the call, if it named itself, or one made for it; logs and the audit have it.",
+        "description": "The `X-Request-Id` of the call, or one made for it; logs and the audit have it.",
         "schema": {"type": "string"},
     },
     "ETag": {

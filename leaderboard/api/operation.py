@@ -62,6 +62,12 @@ class Operation:
     body_limit: int
     idempotent: bool
     signed: bool
+    #: Whether its answers to GET have an ETag.
+    cached: bool
+    #: Whether `If-Match` may name a revision.
+    guarded: bool
+    #: Whether its answers say what is left of a limit.
+    rated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,9 @@ def operation(
     body_limit: int = BODY_LIMIT,
     idempotent: bool = False,
     signed: bool = False,
+    cached: bool = True,
+    guarded: bool = False,
+    rated: bool = False,
     session_in_call: bool = False,
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Wrap a view `(request, **path) -> Response`; its docstring becomes the documentation.
@@ -142,6 +151,7 @@ def operation(
         @wraps(view)
         def wrapped(**path: str) -> Response:
             lb: Installation = current_app.extensions["leaderboard"]
+            g.cached = cached
             caller = identify(lb, session_in_call)
             if not (owner and caller.role is Role.PLAYER):
                 caller.require(role)
@@ -155,7 +165,7 @@ def operation(
         summary, _, description = (view.__doc__ or "").strip().partition("\n")
         wrapped.operation = Operation(  # type: ignore[attr-defined]
             operation_id, summary.rstrip("."), " ".join(description.split()), role, owner, scope, body, query,
-            answers, errors, body_limit, idempotent, signed,
+            answers, errors, body_limit, idempotent, signed, cached, guarded, rated,
         )  # fmt: skip
         return wrapped
 
@@ -188,11 +198,11 @@ def idempotency_key() -> str | None:
     return key
 
 
-def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None, *, cached: bool = True) -> Response:
-    """A JSON answer. GETs carry an ETag; what anybody may read may be kept for a second by caches."""
+def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer. Cached GETs carry an ETag; what anybody may read may be kept for a second by caches."""
     payload = dump_json(data)
     fields = [("Content-Type", "application/json")]
-    if request.method in ("GET", "HEAD") and cached:
+    if request.method in ("GET", "HEAD") and g.cached:
         fields.append(("ETag", f'"{blake2b(payload, digest_size=9).hexdigest()}"'))
         public = g.get("caller", ANYONE).role is Role.ANYONE
         fields.append(("Cache-Control", "public, max-age=1" if public else "private, no-cache"))

@@ -144,6 +144,7 @@ def delete_player(request: Request, player: str) -> Response:
     owner=True,
     answers={200: export_answers.ExportAnswer},
     errors=(*PLAYER_ERRORS, "archive_unavailable"),
+    cached=False,
 )
 def export_player(request: Request, player: str) -> Response:
     """Everything stored about a player.
@@ -155,7 +156,7 @@ def export_player(request: Request, player: str) -> Response:
     player = request.player(player)
     request.caller.require_player(player)
     data = privacy.export_player(request.lb, player, with_ban=request.caller.role >= Role.SERVER)
-    return answer(show_export(data), cached=False)
+    return answer(show_export(data))
 
 
 @blueprint.get("/players/<player:player>/entries")

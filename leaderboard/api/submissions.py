@@ -50,6 +50,7 @@ SUBMIT_ERRORS = (
     errors=SUBMIT_ERRORS,
     idempotent=True,
     signed=True,
+    rated=True,
     session_in_call=True,
 )
 def submit_score(request: Request, board: str) -> Response:
@@ -106,7 +107,8 @@ def submit_batch(request: Request) -> Response:
     done = submissions.submit_many(request.lb, request.caller, list(valid.values()), ranks=ranks)
     for i, result in zip(valid, done, strict=True):
         results[i] = result
-    return answer(_show_batch(results, ranks))
+    replayed = all(isinstance(result, Result) and result.replayed for result in results)
+    return answer(_show_batch(results, ranks), headers={"Idempotent-Replayed": "true"} if replayed else None)
 
 
 def _check_rememberable(valid: dict[int, Submission]) -> None:

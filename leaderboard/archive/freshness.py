@@ -20,11 +20,10 @@ def wait_for_archive(lb: Installation, within_s: float) -> None:
 
     Raises archive_unavailable when it does not get there in time, or is not this store's.
     """
-    there = lb.archive.is_usable()
     mark, number = journal.read_mark(lb.store, lb.keys), journal.last_number(lb.store, lb.keys)
     deadline = time.monotonic() + within_s
     while True:
-        position = read_position(lb.archive)
+        position = read_position(lb.archive) if lb.archive.is_usable() else None
         if mark and position and position.generation == mark.generation and position.number >= number:
             return
         if time.monotonic() >= deadline:
