@@ -159,6 +159,12 @@ def test_the_service_may_do_no_more(store_port: int, command: str) -> None:
         client.execute_command(*command.split())
 
 
+def test_what_was_erased_can_be_taken_out_of_the_files(store_port: int) -> None:
+    with connect(store_port, "leaderboard", PASSWORD) as client:
+        # As the operator's command in docs/operations.md has it.
+        assert client.bgrewriteaof()
+
+
 def test_the_store_is_kept_and_evicts_nothing(store_port: int) -> None:
     with connect(store_port, "auditor", None) as auditor:
         settings = auditor.config_get("append*", "maxmemory-policy", "lazyfree-lazy-expire")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Of the embedded store, where LEADERBOARD_REDIS_URL is not set.",
+    help="Of the embedded store, where LEADERBOARD_REDIS_URL is not set, and of an SQLite archive without an address.",
 )
 
 
