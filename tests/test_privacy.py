@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 from flask import Flask
-from sqlalchemy import LargeBinary, String, select
+from sqlalchemy import LargeBinary, String, select, update
 
 from leaderboard.installation import Installation
 from leaderboard.model import DAY_MS
@@ -266,22 +266,27 @@ def test_nothing_is_named_after_somebody_who_is_gone(
     assert sorted(raw.hkeys(next(raw.scan_iter("lb:{0}:entries:main:2*")))) == sorted(members)
 
 
+@pytest.mark.parametrize("hidden", ["", "b"], ids=["", "one of them hidden"])
 @pytest.mark.parametrize("order", list(permutations(("a", "b", "c"))), ids="".join)
 def test_nothing_is_named_so_in_standings_that_only_the_archive_has(
-    api: Client, raw: redis.Redis, lb: Installation, drain: Drain, order: tuple[str, ...]
+    api: Client, raw: redis.Redis, lb: Installation, drain: Drain, order: tuple[str, ...], hidden: str
 ) -> None:
     api.define("main", periods=[{"kind": "weekly"}])
     for player in ("0", "a", "b", "c", "e"):
         api.submit(player, 10)
     archive(drain)
     raw.delete(*raw.scan_iter("lb:{0}:order:main:2*"), *raw.scan_iter("lb:{0}:entries:main:2*"))
+    entries = lb.archive.tables.entries
     for gone in order:
+        if gone == hidden:
+            # As where its player was banned when they were settled, and others became nameless behind it before.
+            with lb.archive.write() as connection:
+                connection.execute(update(entries).where(entries.c.player == gone).values(hidden=1))
         api.server.delete(f"/v1/players/{gone}")
         archive(drain)
     with lb.archive.read() as connection:
-        entries = lb.archive.tables.entries
         rows = connection.execute(select(entries.c.player, entries.c.order_key).order_by(entries.c.order_key)).all()
-    assert [row.player.partition("\x01")[0] for row in rows] == ["0"] * 4 + ["e"]
+    assert [row.player.partition("\x01")[0] for row in rows] == ["0"] * (3 if hidden else 4) + ["e"]
     assert [row.order_key[14:].decode() for row in rows] == [row.player for row in rows]
 
 

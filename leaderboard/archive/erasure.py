@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def erase_player(connection: Connection, tables: Tables, player: str, until_ms: int) -> None:
-    """Entries that are still there are of standings that the store has no more: they stay, nameless."""
+    """Entries that are still there are of standings that the store has no more. They stay, nameless, but for hidden
+    ones: these have no place to stay in."""
     entries = tables.entries.c
     left = connection.execute(
-        select(entries.board, entries.period_id, entries.order_key).where(entries.player == player, entries.hidden == 0)
+        select(entries.board, entries.period_id, entries.order_key, entries.hidden).where(entries.player == player)
     ).all()
-    for board, period_id, order_key in left:
-        _leave_nameless(connection, tables.entries, board, period_id, player, order_key)
+    for board, period_id, order_key, hidden in left:
+        _leave_place(connection, tables.entries, board, period_id, player, order_key, stays=not hidden)
     for table, condition in (
-        # Hidden ones have no place to stay in.
         (tables.entries, entries.player == player),
         (tables.submissions, tables.submissions.c.player == player),
         (tables.reviews, tables.reviews.c.player == player),
@@ -60,10 +60,10 @@ def rename_entry(
     )
 
 
-def _leave_nameless(
-    connection: Connection, entries: Table, board: str, period_id: str, player: str, order_key: bytes
+def _leave_place(
+    connection: Connection, entries: Table, board: str, period_id: str, player: str, order_key: bytes, *, stays: bool
 ) -> None:
-    """As the store does it (store/lua/remove.lua): also what is named after the player gets another stand-in."""
+    """As the store does it (store/lua/remove.lua): what is named after the player gets another stand-in, too."""
     place, behind = order_key[: -len(player.encode())], order_key + STAND_IN.encode()
     here = and_(entries.c.board == board, entries.c.period_id == period_id, entries.c.hidden == 0)
     at = entries.c.order_key
@@ -71,7 +71,7 @@ def _leave_nameless(
     # The byte that follows is a digit or a letter up to f.
     named_after = select(entries.c.player).where(here, at > behind, at < behind + b"g").order_by(at)
     before = connection.execute(last).scalar() or ""
-    renamed = [(player, secrets.token_hex(6))]
+    renamed = [(player, secrets.token_hex(6))] if stays else []
     renamed += [(nameless, shown_part(nameless)) for nameless in connection.execute(named_after).scalars()]
     for old, random in renamed:
         before = stand_in(before, random)

@@ -6,7 +6,6 @@ is written in its turn, after all that came before.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,6 @@ from leaderboard.opened import read_kept, read_opened
 if TYPE_CHECKING:
     from leaderboard.archive.database import Archive
     from leaderboard.journal import Record
-
-log = logging.getLogger(__name__)
 
 #: Which columns a player's fields go to; those that the archive does not keep are not there.
 _PLAYER_FIELDS = (
