@@ -68,7 +68,7 @@ def write_id_cursor(list_name: str, after: str) -> str:
 
 
 def read_id_cursor(list_name: str, text: str | None) -> str | None:
-    return read_cursor(list_name, text).place.member.decode("utf-8", "replace") if text else None
+    return _id(read_cursor(list_name, text).place) if text else None
 
 
 def read_number_cursor(list_name: str, text: str | None) -> int | None:
@@ -88,7 +88,18 @@ def read_time_cursor(list_name: str, text: str | None) -> tuple[int, str] | None
     if not text:
         return None
     place = read_cursor(list_name, text).place
-    return place.score, place.member.decode("utf-8", "replace")
+    return place.score, _id(place)
+
+
+def _id(place: Place) -> str:
+    try:
+        found = place.member.decode()
+    except UnicodeDecodeError as error:
+        raise Problem("malformed_cursor") from error
+    if "\0" in found:
+        # No id has one, and PostgreSQL takes none.
+        raise Problem("malformed_cursor")
+    return found
 
 
 def _checksum(list_name: str, payload: bytes) -> bytes:

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from leaderboard.audit import Wanted
-from leaderboard.cursors import write_id_cursor
+from leaderboard.cursors import Cursor, Direction, write_cursor, write_id_cursor
+from leaderboard.entries import Place
 from tests.calls import ODD_IDS, STANDINGS, refused, send, unchanged
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
 
@@ -216,6 +217,13 @@ def test_no_reason_brings_a_nul_into_the_archive(board: Client, raw: redis.Redis
 def test_a_cursor_of_a_list_of_numbers_has_one(board: Client, path: str, after: str) -> None:
     list_name = path.removeprefix("/v1") if path.endswith("revisions") else f"/admin/audit {Wanted()}"
     refused(board.admin.call("GET", f"{path}?cursor={write_id_cursor(list_name, after)}"), 400, "malformed_cursor")
+
+
+@pytest.mark.parametrize("after", ["a\0b", "\udcff"])
+def test_a_cursor_of_a_list_of_ids_has_one(board: Client, after: str) -> None:
+    place = Place(0, after.encode(errors="surrogateescape"))
+    cursor = write_cursor("/admin/bans", Cursor(Direction.AFTER, "", place))
+    refused(board.admin.call("GET", f"/v1/admin/bans?cursor={cursor}"), 400, "malformed_cursor")
 
 
 def test_a_cursor_is_good_for_its_own_list_only(board: Client) -> None:
