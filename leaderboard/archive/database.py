@@ -7,6 +7,7 @@ it (a missing table, a key that is there already) come out as SQLAlchemy raises 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Container, Iterable, Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
@@ -24,6 +25,9 @@ from leaderboard.archive.failures import failures_as_problems
 from leaderboard.archive.tables import tables
 from leaderboard.errors import Problem, SettingError
 from leaderboard.settings import Settings
+
+#: Looking through a file takes a second for some hundred megabytes.
+CHECKED_MOST = 500_000_000
 
 #: What begins a transaction, and what it sees.
 _WRITE: dict[str, dict[str, Any]] = {
@@ -128,6 +132,18 @@ class Archive:
         return insert.on_conflict_do_update(
             index_elements=list(table.primary_key.columns), set_={name: insert.excluded[name] for name in others}
         )
+
+    def find_damage(self) -> str | None:
+        """What is wrong with an SQLite file; None where nothing is, where it is larger than CHECKED_MOST, and on
+        PostgreSQL."""
+        if self._file is None or not self._file.exists() or self._file.stat().st_size > CHECKED_MOST:
+            return None
+        with closing(self._engine.raw_connection()) as connection:
+            try:
+                found = connection.cursor().execute("PRAGMA quick_check(1)").fetchone()
+            except sqlite3.DatabaseError as error:
+                return str(error)
+        return None if found == ("ok",) else str(found[0])
 
     def tidy(self) -> None:
         """On SQLite, bring the log beside the file into it: of what was deleted, nothing stays readable in either."""

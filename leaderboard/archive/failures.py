@@ -41,7 +41,13 @@ def failures_as_problems() -> Iterator[None]:
             raise
         # Neither the driver nor SQLAlchemy repeats a password, and parameters are hidden (connections.py).
         log.warning("the archive is away or refuses: %s", getattr(error, "orig", None) or error)
-        raise Problem("archive_unavailable", retry_after_s=RETRY_AFTER_S) from error
+        detail = "The archive's file is damaged: `leaderboard doctor` says more." if _is_damaged(error) else None
+        raise Problem("archive_unavailable", detail, retry_after_s=RETRY_AFTER_S) from error
+
+
+def _is_damaged(error: SQLAlchemyError) -> bool:
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _is_away(error: SQLAlchemyError) -> bool:

@@ -29,8 +29,8 @@ def rebuild(
 
     With --archive it is the other way round, while the service goes on: what the store has is written into a new
     archive, and every entry compared. Single submissions of the past and standings that have expired are not in the
-    store, so they do not come back, unless the former archive is still there to be copied --from. Cut off, start it
-    again.
+    store, so they do not come back, unless the former archive is still there to be copied --from. One of this store
+    that is filled anew with --replace keeps its submissions. Cut off, start it again.
     """
     if fills_archive and incomplete:
         raise click.UsageError("--incomplete is for making the store")
@@ -75,7 +75,7 @@ def _fill_archive(lb: Installation, source: str | None, replacing: bool) -> None
     )
     if former is None:
         click.echo(
-            "Not in the store, and so not in the archive: submissions, one by one, that were archived before, and "
-            "standings that had expired. Should the store be lost within 48 hours, it would not know the "
-            "Idempotency-Keys of submissions from before now."
+            "Not in the store, and so not in the archive: standings that had expired. Of past submissions, one by one, "
+            "it has those that it had: should the store be lost within 48 hours, it would not know the "
+            "Idempotency-Keys of others."
         )

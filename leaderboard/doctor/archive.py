@@ -18,6 +18,8 @@ from leaderboard.relation import Relation, explain, relation_of
 #: A worker steps on between two looks, so one look may see the store before and the archive after it.
 LOOKS, BETWEEN_LOOKS_S = 5, 0.1
 
+IF_DAMAGED = "For a file that is damaged, put a backup in its place as docs/operations.md says, without -wal and -shm."
+
 #: Housekeeping deletes once a minute, a share at a time.
 LATE_DAYS = 2
 
@@ -31,10 +33,16 @@ def look_at_archive(place: Place) -> Finding:
         return problem(
             summary,
             f"The archive does not answer: {_cause(error)}",
-            "Start the database, or mend LEADERBOARD_DATABASE_URL; until then the journal grows.",
+            f"Start the database, or mend LEADERBOARD_DATABASE_URL; until then the journal grows. {IF_DAMAGED}",
         )
     if revision is None:
         return ok(f"{summary}: not there yet; the worker makes it")
+    if damage := place.archive.find_damage():
+        return problem(
+            summary,
+            f"The archive's file is damaged: {damage}",
+            IF_DAMAGED,
+        )
     if revision == head:
         return ok(f"{summary}, tables of revision {revision}")
     # Revisions are numbered.

@@ -73,14 +73,13 @@ def fill_archive(
     lb.archive.migrate()
     check_nobody_archives_elsewhere(lb)
     by = secrets.token_hex(8)
-    if source is None:
-        _begin(lb, by, replacing)
-    else:
-        copy_archive(lb, source, by, replacing, progress)
     filling = Filling(lb, by, progress)
     try:
         if source is None:
+            _begin(lb, by, replacing)
             walk_store(filling)
+        else:
+            copy_archive(lb, source, by, replacing, progress)
         _learn_sizes(lb)
         filling.catch_up()
         compared = compare_standings(filling, archived_standings(lb))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from sqlalchemy import create_engine, text
 
 from tests.conftest import SetClock
@@ -107,6 +108,20 @@ def test_what_happens_while_the_doctor_looks_is_not_taken_for_a_fault(well: Grou
 
 
 # -- the archive by itself -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pages", "told_by"), [(slice(0, 1), "does not answer"), (slice(-3, None), "is damaged")])
+def test_a_file_that_is_damaged_is_a_problem(well: Ground, pages: slice, told_by: str) -> None:
+    path = well.folder / "archive.sqlite"
+    in_archive(well, "PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = path.read_bytes()
+    found = [whole[at : at + 4096] for at in range(0, len(whole), 4096)]
+    found[pages] = [b"\xff" * 4096 for _ in found[pages]]
+    path.write_bytes(b"".join(found))
+    told = well.doctor()
+    assert (told.exit_code, told.complaints["archive.answers"]) == (1, "problem")
+    assert told_by in told.says("archive.answers")
+    assert "put a backup in its place" in told.says("archive.answers")
 
 
 def test_an_archive_of_a_newer_version_is_a_problem(well: Ground) -> None:
