@@ -37,13 +37,15 @@ from loadtests import crowd
 from loadtests.memory import time_of
 
 NAMESPACE = "lbbench"
+PLAYERS = 100_000
 #: Submissions whose mean store time is taken, and how often, with the journal and without.
 TIMED = 20_000
 ROUNDS = 5
 #: Submissions that wait when the worker begins.
 WAITING = 50_000
-#: How long submissions come while the worker drains.
+#: How long submissions come while the worker drains, and how many at once.
 LOAD_S = 20.0
+LOAD = 5000
 
 
 @click.command()
@@ -66,7 +68,7 @@ def main(entries: int, store_binary: str | None, json_path: Path | None) -> None
         lb.claim.check()
         crowd.define(lb, "one", (PeriodKind.SEASON,))
         crowd.define(lb, "two", (PeriodKind.SEASON, PeriodKind.WEEKLY))
-        players = list(crowd.player_ids(100_000))
+        players = list(crowd.player_ids(PLAYERS))
         report: dict[str, Any] = {"engine": store.engine, "archive": lb.archive.dialect}
         drain = Drain(lb)
         report |= journal_cost(lb, raw, drain, players)
@@ -105,7 +107,7 @@ def journal_cost(lb: Installation, raw: redis.Redis, drain: Drain, players: Sequ
 def journal_left_out(lb: Installation, raw: redis.Redis) -> Iterator[None]:
     """The function library under another name, whose records go nowhere."""
     real = lb.store._library
-    append = "redis.call('XADD', journal_key, '1-*', 'r', cmsgpack.pack({...}))"
+    append = "redis.call('XADD', journal_key, '1-*', 'r', cmsgpack.pack({kind, at, ...}))"
     assert append in real.source
     mute = Library(real.source.replace(append, "").replace(real.suffix, "mute"), real.prefix, "mute")
     raw.function_load(mute.source, replace=True)
@@ -152,8 +154,8 @@ def lag_under_load(lb: Installation, players: Sequence[str]) -> dict[str, float]
     watcher.start()
     submitted, began = 0, time.monotonic()
     while time.monotonic() - began < LOAD_S:
-        crowd.submit(lb, "two", players[submitted % 90_000 :][:5000], seed=submitted)
-        submitted += 5000
+        crowd.submit(lb, "two", players[submitted % (PLAYERS - LOAD) :][:LOAD], seed=submitted)
+        submitted += LOAD
     took_s = time.monotonic() - began
     done.set()
     watcher.join()
