@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, NamedTuple
 
 import msgpack
@@ -85,6 +86,11 @@ def read_held(packed: bytes) -> Held:
 def read_changed(packed: bytes) -> list[Changed]:
     unpacked: list[Any] = msgpack.unpackb(packed, raw=True)
     return [Changed(period_id.decode(), before, after) for period_id, before, after in unpacked]
+
+
+def new_review(player: str) -> str:
+    """The id of a review says whose it is, so that it is found in the player's own slot."""
+    return f"{secrets.token_hex(8)}.{player}"
 
 
 def player_of(review: str) -> str:

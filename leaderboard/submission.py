@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -17,7 +16,7 @@ from leaderboard.entries import score_of
 from leaderboard.errors import FieldError, Problem, invalid, pointer_to, unauthenticated
 from leaderboard.errors import rate_headers as write_rate_headers
 from leaderboard.gone import player_merged
-from leaderboard.held import HELD_BIT
+from leaderboard.held import HELD_BIT, new_review
 from leaderboard.idempotency import KEPT_KEYS, IdempotentCall
 from leaderboard.model import (
     DAY_MS,
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 #: A game server's clock may be this far ahead of the store's; what it stamps then counts as now.
 CLOCK_SKEW_MS = 1000
-
 
 #: Which bit of a kept outcome is whose.
 _BITS = {kind: 1 << i for i, kind in enumerate(PeriodKind)}
@@ -165,8 +163,8 @@ def _prepare_for(lb: Installation, caller: Caller, submission: Submission, snaps
         raise Problem("attempt_required", errors=(FieldError("/attempt", "required", "open an attempt first"),))
     achieved = _achieved_at(board, caller, submission, now)
     counts_in = [(period, current_occurrence(snapshot, period, achieved)) for period in board.periods]
+    # Only where the delay was shorter when it ended: late_s is no longer than the present one.
     if submission.achieved_ms is not None and any(state_at(*place, now) is PeriodState.SETTLED for place in counts_in):
-        # Only where the delay was shorter when it ended: late_s is no longer than the present one.
         raise invalid("/achieved_at", "too_late", "the standings of that time are final")
     _check_expectation(submission.expect, {occurrence.kind.value: occurrence.id for _, occurrence in counts_in})
     return prepare_call(lb, caller, submission, snapshot, board.policy.value, now, achieved, counts_in, ranks)
@@ -262,11 +260,6 @@ def prepare_call(
     ]
     occurrences = [occurrence for _, occurrence in counts_in]
     return Prepared(submission, snapshot, occurrences, ("submit", call_keys, args), *limits)
-
-
-def new_review(player: str) -> str:
-    """The id of a review says whose it is, so that it is found in the player's own slot."""
-    return f"{secrets.token_hex(8)}.{player}"
 
 
 def limits_of(lb: Installation, caller: Caller, board: Board) -> tuple[RateRule | None, RateRule | None]:
