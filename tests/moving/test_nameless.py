@@ -95,6 +95,16 @@ def test_whoever_leaves_standings_that_close_leaves_nothing_behind(
     assert sorted(raw.hkeys(f"lb:{{0}}:entries:slow:{week}")) == ids(raw, week, "slow")
 
 
+def test_nothing_is_named_after_the_one_that_a_merge_removes(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
+    delay_s = 9 * DAY_MS // 1000
+    place.api.define("slow", policy="sum", late_s=delay_s, periods=[{"kind": "weekly", "settle_delay_s": delay_s}])
+    week = last_week(place)
+    take_text(place, tmp_path / "rows", rows(place, week, "alice", "bob", "-ffffffffffff"), "slow")
+    # Bob's entry, which is the sum from now on, leaves its place; Alice's stood right before it.
+    place.api.server.post("/v1/players/alice/merge", {"into": "bob"})
+    assert ids(raw, week, "slow") == [b"bob", b"\x0100000000ffffffffffff"]
+
+
 def test_in_standings_that_go_on_they_have_nobodys_name(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
     take_text(place, tmp_path / "rows", rows(place, "all", "alice", "-ffffffffffff"), "main")
     assert ids(raw, "all") == [b"\x0100000000ffffffffffff", b"alice"]

@@ -163,11 +163,13 @@ local function merge_entries(keys, args)
   for _, step in ipairs(steps) do
     local standings, before, after, head = step.standings, step.before, step.after, encode_head(step.after)
     local expires_at = step.kept and step.kept ~= 'inf' and number_text(tonumber(step.kept)) or ''
+    -- One after the other: neither may give its name to what was named after the other.
     leave_place(standings, old, step.gone, '', now, board, step.period_id)
-    if before and not same_place(before, after) then leave_place(standings, into, before, '', now, board, step.period_id) end
-    -- The united one is there before the other goes, so that no key empties and loses its expiry.
-    write_entry(standings, ties, tiebreaks, into, before, after, head, expires_at, hidden)
     redis.call('ZREM', standings.order, step.gone.prefix .. old)
+    if before and not same_place(before, after) then leave_place(standings, into, before, '', now, board, step.period_id) end
+    -- The united one is there before the other goes, so that the entries keep their expiry; an order that has emptied
+    -- gets its own again.
+    write_entry(standings, ties, tiebreaks, into, before, after, head, expires_at, hidden)
     redis.call('HDEL', standings.entries, old)
     if ties == 'dense' then
       drop_distinct(standings, tiebreaks, step.gone)

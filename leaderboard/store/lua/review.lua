@@ -79,7 +79,10 @@ local function reopen_review(keys, args)
   end
 
   for _, step in ipairs(steps) do
-    leave_place(step.standings, player, decode_entry(step.after, tiebreaks), '', now, board, step.period_id)
+    local entry = decode_entry(step.after, tiebreaks)
+    if step.before == '' or not same_place(decode_entry(step.before, tiebreaks), entry) then
+      leave_place(step.standings, player, entry, '', now, board, step.period_id)
+    end
     local head, metadata, hidden = take_back(step.standings, ties, tiebreaks, player, step.before, step.after)
     if head then
       record('entry', now, board, step.period_id, player, head, metadata, hidden)
