@@ -22,7 +22,7 @@ def erase_player(connection: Connection, tables: Tables, player: str, until_ms: 
         select(entries.board, entries.period_id, entries.order_key, entries.hidden).where(entries.player == player)
     ).all()
     for board, period_id, order_key, hidden in left:
-        _leave_place(connection, tables.entries, board, period_id, player, order_key, stays=not hidden)
+        leave_place(connection, tables.entries, board, period_id, player, order_key, stays=not hidden)
     for table, condition in (
         (tables.entries, entries.player == player),
         (tables.submissions, tables.submissions.c.player == player),
@@ -60,7 +60,7 @@ def rename_entry(
     )
 
 
-def _leave_place(
+def leave_place(
     connection: Connection, entries: Table, board: str, period_id: str, player: str, order_key: bytes, *, stays: bool
 ) -> None:
     """As the store does it (store/lua/remove.lua): what is named after the player gets another stand-in, too."""

@@ -51,6 +51,10 @@ class Gathered:
         self._attempts: dict[tuple[str, str, str], Kept | None] = {}
         self._attempted: dict[tuple[str, str], Opened] = {}
 
+    def entry(self, board: str, period_id: str, player: str) -> GatheredEntry | None:
+        """An entry that is to be written."""
+        return self._entries.get((board, period_id, player))
+
     def flush(self) -> None:
         """Write it, and begin anew."""
         tables = self._tables

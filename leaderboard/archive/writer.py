@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, select, update
 from leaderboard import definitions, journal
 from leaderboard.archive.erasure import erase_player, rename_entry
 from leaderboard.archive.gathered import Gathered, GatheredEntry, Row
+from leaderboard.archive.past import Past
 from leaderboard.entries import describe_entry, unpack_head
 from leaderboard.held import HELD_BIT, Held, read_held, review_row
 from leaderboard.model import Board
@@ -67,6 +68,7 @@ class _Batch(Gathered):
     def __init__(self, writer: Writer, connection: Connection) -> None:
         super().__init__(writer._archive, connection)
         self._writer = writer
+        self._past = Past(connection, self._tables, self)
         #: What to do with each kind of record.
         self.add: dict[bytes, Callable[..., None]] = {
             b"submit": self._submit,
@@ -178,10 +180,14 @@ class _Batch(Gathered):
         self._entries[key] = GatheredEntry(place + player.encode(), submissions, newest_ms, metadata, hidden)
 
     def _put_entry(
-        self, _at_ms: int, board_id: bytes, period_id: bytes, player: bytes, head: bytes, metadata: bytes, hidden: int
+        self, _at_ms: int, board_id: bytes, period_id: bytes, player: bytes, head: bytes, metadata: bytes, bits: int
     ) -> None:
         board = self._writer.board(self._connection, board_id.decode())
-        self._entry(board, period_id.decode(), player.decode(), head, metadata, bool(hidden))
+        player_id, hidden = player.decode(), bool(bits & 1)
+        if bits & 2:
+            place, _, _ = unpack_head(head, len(board.tiebreaks))
+            player_id, hidden = self._past.admit((board.id, period_id.decode()), player_id, place, banned=hidden)
+        self._entry(board, period_id.decode(), player_id, head, metadata, hidden)
 
     def _standings_begun(self, _at_ms: int, board: bytes, period_id: bytes, expires_ms: int | bool) -> None:
         self._begun[board.decode(), period_id.decode()] = expires_ms or None
@@ -241,11 +247,13 @@ class _Batch(Gathered):
 
     def _anonymise(self, _at_ms: int, board: bytes, period_id: bytes, player: bytes, nameless: bytes) -> None:
         self.flush()
+        self._past.forget()
         where = board.decode(), period_id.decode()
         rename_entry(self._connection, self._tables.entries, *where, player.decode(), nameless.decode())
 
     def _erased(self, _at_ms: int, player: bytes, until_ms: int) -> None:
         self.flush()
+        self._past.forget()
         erase_player(self._connection, self._tables, player.decode(), until_ms)
 
     def _board(
@@ -264,6 +272,7 @@ class _Batch(Gathered):
 
     def _delete_board(self, _at_ms: int, board: bytes, revision: int, _before: bytes) -> None:
         self.flush()
+        self._past.forget()
         board_id, tables = board.decode(), self._tables
         self._writer.define(board_id, None)
         of_board = (

@@ -108,3 +108,27 @@ def test_nothing_is_named_after_the_one_that_a_merge_removes(place: Place, raw: 
 def test_in_standings_that_go_on_they_have_nobodys_name(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
     take_text(place, tmp_path / "rows", rows(place, "all", "alice", "-ffffffffffff"), "main")
     assert ids(raw, "all") == [b"\x0100000000ffffffffffff", b"alice"]
+
+
+def test_importing_again_after_an_erasure_brings_nobody_twice(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
+    week = last_week(place)
+    text = rows(place, week, "alice", "-ffffffffffff", "-000000000000", "bob")
+    take_text(place, tmp_path / "rows", text, "main")
+    place.api.server.delete("/v1/players/alice")
+    first = ids(raw, week)
+    assert take_text(place, tmp_path / "rows", text, "main", anew=True).kept == 3
+    assert len(first) == 4
+    assert ids(raw, week) == first
+
+
+def test_equal_digits_in_another_place_are_another_entry(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
+    week = last_week(place)
+    take_text(place, tmp_path / "rows", rows(place, week, "alice", "-ffffffffffff"), "main")
+    # More equals than are looked through at once.
+    others = [f"p{number:03}" for number in range(150)]
+    take_text(place, tmp_path / "more", rows(place, week, *others, "-ffffffffffff", score=4), "main")
+    take_text(place, tmp_path / "again", rows(place, week, "-ffffffffffff", score=4), "main")
+    assert ids(raw, week) == [
+        b"alice", b"alice\x0100000000ffffffffffff",
+        *(other.encode() for other in others), b"p149\x0100000000ffffffffffff",
+    ]  # fmt: skip

@@ -8,9 +8,9 @@
 --          9 submissions · 10 newest_ms · 11 metadata · 12 achieved_ms · 13 number of tiebreaks T · 14 score · T tiebreaks
 --   reply  {"put"} · {"same"}: it stood there already · {"erased"} · {"merged", into} · {"stale"}
 --         {"journal_full"}
---   cost   O(log N)
+--   cost   O(log N), and for a nameless one O(E) for E entries of its place
 -- It is not counted as a submission, and a board that takes none takes it. Of standings that have expired only the archive
--- keeps entries.
+-- keeps entries: it goes by the same rules there (leaderboard/archive/past.py).
 local function put_entry(keys, args)
   local player, now, board, period_id = args[1], tonumber(args[2]), args[5], args[6]
   -- Nobody is behind a stand-in any more (see remove.lua).
@@ -25,17 +25,11 @@ local function put_entry(keys, args)
     score = tonumber(args[14]), prefix = make_prefix(values, tonumber(args[12])), achieved = tonumber(args[12]),
     newest = tonumber(args[10]), metadata = args[11], submissions = tonumber(args[9]),
   }
-  if nameless then
-    -- Named after one that is not there, it would keep the id of somebody who may be erased already.
-    local anchor = string.sub(player, 1, nameless - 1)
-    if tonumber(redis.call('ZSCORE', standings.order, after.prefix .. anchor) or nil) ~= after.score then
-      player = string.sub(player, nameless)
-    end
-  end
   local head = encode_head(after)
   local kept, expires_at = redis.call('ZSCORE', keys[3], period_id), args[7]
   if kept then expires_at = kept == 'inf' and '' or number_text(tonumber(kept)) end
   local is_gone = expires_at ~= '' and tonumber(expires_at) <= now
+  if nameless and not is_gone then player = name_nameless(standings, after, player) end
   local bytes = redis.call('HGET', standings.entries, player)
   if bytes == head .. after.metadata then return {'same'} end
   if journal_is_full() then return {'journal_full'} end
@@ -57,7 +51,8 @@ local function put_entry(keys, args)
     redis.call('HSET', keys[1], 'created_at', args[2])
     record('player', now, player, now, {})
   end
-  record('entry', now, board, period_id, player, head, after.metadata, hidden and 1 or 0)
+  local bits = (hidden or is_gone and hides) and 1 or 0
+  record('entry', now, board, period_id, player, head, after.metadata, is_gone and bits + 2 or bits)
   audit_entry(bytes, head .. after.metadata)
   return {'put'}
 end

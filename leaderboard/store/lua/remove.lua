@@ -23,6 +23,26 @@ local function named_after(standings, index, entry)
   return anchor, tonumber(number, 16) + 1
 end
 
+-- The stand-in that a nameless entry has here, which comes with one from elsewhere. What is random in it says which entry
+-- it is: one that is here already keeps its name. One named after somebody who is not there would keep an id that may be
+-- erased already: it is named after nobody.
+local function name_nameless(standings, entry, player)
+  local anchor, rest = string.match(player, '^([^\1]*)(\1.*)$')
+  local random, index = string.sub(rest, -12), count_before(standings.order, entry.score, entry.prefix)
+  while true do
+    local found = redis.call('ZRANGE', standings.order, index, index + 99, 'WITHSCORES')
+    for i = 1, #found, 2 do
+      local id = id_at(entry.score, entry.prefix, found[i], found[i + 1])
+      if not id then found = {} break end
+      if string.sub(id, -12) == random and string.find(id, '\1', 1, true) then return id end
+    end
+    if #found < 200 then break end
+    index = index + 100
+  end
+  local stands = tonumber(redis.call('ZSCORE', standings.order, entry.prefix .. anchor) or nil) == entry.score
+  return stands and player or rest
+end
+
 -- The nameless entries from this index on that are named after `player`, in order.
 local function names_after(standings, index, entry, player)
   local found, start = {}, player .. '\1'

@@ -1,0 +1,98 @@
+"""Entries that an import puts into standings which the store has no more. What the store does where it has them
+(`put_entry` in store/lua/import.lua) is done here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, or_, select
+
+from leaderboard.archive.erasure import leave_place
+from leaderboard.entries import STAND_IN, shown_part
+
+if TYPE_CHECKING:
+    from leaderboard.archive.gathered import Gathered
+    from leaderboard.archive.tables import Tables
+
+#: Board, period id.
+_Where = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Standings:
+    """What there is to be heeded in standings; in most of them nothing."""
+
+    hidden: set[str] = field(default_factory=set)
+    #: Place and what is random in it → stand-in.
+    stand_ins: dict[tuple[bytes, str], str] = field(default_factory=dict)
+    #: Whom they may be named after.
+    anchors: set[str] = field(default_factory=set)
+
+    def add(self, place: bytes, stand_in: str) -> None:
+        self.stand_ins[place, shown_part(stand_in)] = stand_in
+        self.anchors.add(stand_in.partition(STAND_IN)[0])
+
+
+class Past:
+    """The standings of a batch that are in the archive alone. Each is looked through once, O(N)."""
+
+    def __init__(self, connection: Connection, tables: Tables, gathered: Gathered) -> None:
+        self._connection, self._entries, self._gathered = connection, tables.entries, gathered
+        self._known: dict[_Where, _Standings] = {}
+
+    def forget(self) -> None:
+        """Entries were renamed, or have gone."""
+        self._known.clear()
+
+    def admit(self, where: _Where, player: str, place: bytes, *, banned: bool) -> tuple[str, bool]:
+        """Make way for an entry at a place; returns under which id it is to be kept, and whether hidden."""
+        known = self._known.get(where) or self._look_through(where)
+        if STAND_IN in player:
+            stand_in = known.stand_ins.get((place, shown_part(player))) or self._named(where, player, place, known)
+            known.add(place, stand_in)
+            return stand_in, False
+        hidden = player in known.hidden or (banned and self._order_key(where, player) is None)
+        if player in known.anchors:
+            self._gathered.flush()
+            before = self._order_key(where, player)
+            if before is not None and before != place + player.encode():
+                leave_place(self._connection, self._entries, *where, player, before, stays=False)
+                self.forget()
+        return player, hidden
+
+    def _look_through(self, where: _Where) -> _Standings:
+        self._gathered.flush()
+        entries, known = self._entries.c, _Standings()
+        rows = self._connection.execute(
+            select(entries.player, entries.order_key, entries.hidden).where(
+                entries.board == where[0],
+                entries.period_id == where[1],
+                or_(entries.hidden == 1, entries.player.contains(STAND_IN)),
+            )
+        )
+        for player, order_key, hidden in rows:
+            if hidden:
+                known.hidden.add(player)
+            else:
+                known.add(order_key[: -len(player)], player)
+        self._known[where] = known
+        return known
+
+    def _named(self, where: _Where, stand_in: str, place: bytes, known: _Standings) -> str:
+        """As it is where the one it is named after stands right there, else after nobody."""
+        anchor, _, rest = stand_in.partition(STAND_IN)
+        stands = anchor not in known.hidden and self._order_key(where, anchor) == place + anchor.encode()
+        return stand_in if stands else STAND_IN + rest
+
+    def _order_key(self, where: _Where, player: str) -> bytes | None:
+        """Where a player's entry stands, also one that is yet to be written."""
+        gathered = self._gathered.entry(*where, player)
+        if gathered is not None:
+            return gathered.order_key
+        entries = self._entries.c
+        return self._connection.execute(
+            select(entries.order_key).where(
+                entries.board == where[0], entries.period_id == where[1], entries.player == player
+            )
+        ).scalar()
