@@ -152,24 +152,30 @@ def define_board(
     *,
     expected_revision: int | None = None,
     dry_run: bool = False,
+    remembered: dict[str, Any] | None = None,
 ) -> Defined:
     """Create a board or change its definition. `act` is None for a part of an act that is recorded itself.
+
+    `remembered` is what another installation's gate knows of periods (leaderboard/anchors.py): for kinds that this one
+    does not know.
 
     Raises revision_mismatch (with `expected_revision`), board_has_entries for what entries depend on, quota_exceeded.
     """
     for _ in range(TRIES):
-        before, revision, anchors = _current(lb, board.id)
+        before, revision, known = _current(lb, board.id)
+        anchors = {**(remembered or {}), **known}
         if expected_revision is not None and expected_revision != (before.revision if before else 0):
             raise Problem("revision_mismatch", extra={"revision": before.revision if before else 0})
         if before and before.revision != revision:
             # Read while it was being changed.
             continue
         # As bytes: to Python 1 and true are equal.
-        if before and definitions.dump(replace(board, revision=revision)) == definitions.dump(before):
+        is_same = before and definitions.dump(replace(board, revision=revision)) == definitions.dump(before)
+        if before and is_same and anchors == known:
             return Defined(before, before)
         after = replace(board, revision=revision + 1)
         kept = kept_periods(lb, board.id)
-        fixed = _fixed_changes(before, after, anchors) if before else {}
+        fixed = _fixed_changes(before, after, known) if before else {}
         must_be_empty = [
             lb.keys.standings(board.id, period_id).entries
             for period_id in kept

@@ -124,6 +124,7 @@ def _beginning(lb: Installation, connection: Connection, row: Any, standings: li
         "at": show_instant(lb.clock.now_ms()),
         "board": row.board,
         "definition": orjson.loads(row.definition),
+        "anchors": orjson.loads(row.anchors),
         "seasons": [{"season": season, "started_at": show_instant(at_ms)} for season, at_ms in started],
         "standings": [
             {"period_id": one.period_id, "entries": one.entries, "expires_at": show_instant(one.expires_ms)}

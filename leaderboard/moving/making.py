@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import ValidationError
+from marshmallow import Schema, ValidationError, fields, validate
 
 from leaderboard.api.board_schemas import BoardSchema
-from leaderboard.boards import define_board, kept_periods
+from leaderboard.boards import TRIES, define_board, keeps_changing, kept_periods
 from leaderboard.definitions import KEEP_DAYS, longest_late_s
 from leaderboard.errors import Problem
 from leaderboard.model import Board, Period, PeriodKind, Weekday, Writers
 from leaderboard.moving import values
 from leaderboard.moving.foreign import ForeignBoard
 from leaderboard.moving.values import WrongValue
+from leaderboard.periods import LAST_MS, kind_of
 from leaderboard.seasons import reset_season
 
 if TYPE_CHECKING:
@@ -49,6 +50,26 @@ class Exported:
     #: Period id → when the standings expire, None for never.
     expiries: dict[str, int | None]
     entries: int
+    #: What the gate of there remembers of its periods (leaderboard/anchors.py).
+    anchors: dict[str, Any]
+
+
+class _AnchorSchema(Schema):
+    """What is remembered of one kind."""
+
+    begins = fields.Tuple(
+        (
+            fields.String(validate=validate.Regexp(r"([01][0-9]|2[0-3]):[0-5][0-9]\Z")),
+            fields.String(validate=validate.OneOf(list(Weekday))),
+            fields.Integer(strict=True, validate=validate.Range(1, 28)),
+        ),
+        required=True,
+    )
+    settle_delay_s = fields.Integer(strict=True, required=True, validate=validate.Range(0, 31_536_000))
+    final_ms = fields.Integer(strict=True, required=True, validate=validate.Range(-LAST_MS, LAST_MS))
+
+
+_ANCHORS = fields.Dict(fields.String(validate=validate.OneOf(list(PeriodKind))), fields.Nested(_AnchorSchema))
 
 
 def read_exported(beginning: dict[str, Any], now_ms: int) -> Exported:
@@ -64,35 +85,57 @@ def read_exported(beginning: dict[str, Any], now_ms: int) -> Exported:
         }
         entries = sum(int(one["entries"]) for one in beginning["standings"])
         numbers = [season["season"] for season in beginning["seasons"]]
+        anchors = _ANCHORS.deserialize(beginning["anchors"])
+        unknown = {one for one in expiries if kind_of(one) not in anchors}
     except (KeyError, TypeError, AttributeError, ValueError, Problem) as error:
         if isinstance(error, WrongValue):
             raise
         raise WrongValue(f"its first line says nothing that could be a board: {error}") from error
     except ValidationError as error:
-        raise WrongValue(f"the definition in its first line is not right: {error}") from error
+        raise WrongValue(f"the definition in its first line is not right, or the anchors: {error}") from error
     if numbers != list(range(1, len(numbers) + 1)) or not seasons_ms:
         raise WrongValue("the seasons in its first line are not numbered 1, 2, 3, …")
+    if unknown or any(period.kind not in anchors for period in board.periods):
+        raise WrongValue("the anchors in its first line say nothing of a period that it has")
     if any(before > after for before, after in pairwise([*seasons_ms, now_ms])):
         raise WrongValue("the seasons in its first line are not in order, or in the future")
-    return Exported(replace(board, id=values.text(beginning.get("board"), "board")), seasons_ms, expiries, entries)
+    board = replace(board, id=values.text(beginning.get("board"), "board"))
+    return Exported(board, seasons_ms, expiries, entries, anchors)
 
 
 def make_exported(lb: Installation, exported: Exported) -> bool:
     """Define a board that is missing, and let it have had the seasons it had; returns whether it was missing.
 
-    They begin when they did, so that periods and expiries come out the same. One that was cut off in this goes on: a
-    board that never had an entry is brought to its season all the same. Raises Problem.
+    They begin when they did, so that periods and expiries come out the same. What was final there is so here; kinds
+    that only the board of there has, or had, are remembered, so their standings can end. One that was cut off in this
+    goes on: a board that never had an entry is brought to its season all the same. Raises Problem.
     """
-    board, seasons_ms = exported.board, exported.seasons_ms
+    board, seasons_ms, anchors = exported.board, exported.seasons_ms, exported.anchors
     is_new = _is_missing(lb, board.id)
     if is_new:
-        define_board(replace(lb, clock=_At(seasons_ms[0])), board, None)
+        define_board(replace(lb, clock=_At(seasons_ms[0])), board, None, remembered=anchors)
+    else:
+        _remember(lb, board.id, anchors)
     if board.period(PeriodKind.SEASON) and not kept_periods(lb, board.id):
         snapshot = lb.boards.reload(board.id)
         for season in range(snapshot.season, len(seasons_ms)):
             at_ms = max(seasons_ms[season], snapshot.season_started_ms)
             reset_season(replace(lb, clock=_At(at_ms)), board.id, season, None, None)
     return is_new
+
+
+def _remember(lb: Installation, board_id: str, anchors: dict[str, Any]) -> None:
+    """Let a board as it is know of kinds that it never had. Raises Problem."""
+    for _ in range(TRIES):
+        board = lb.boards.reload(board_id).board
+        try:
+            define_board(lb, board, None, expected_revision=board.revision, remembered=anchors)
+        except Problem as problem:
+            if problem.code != "revision_mismatch":
+                raise
+        else:
+            return
+    raise keeps_changing()
 
 
 def make_board(lb: Installation, board: Board) -> bool:

@@ -376,6 +376,15 @@ def test_an_export_that_was_cut_off_changes_nothing(
         ({"seasons": [{"season": 1, "started_at": "2999-01-01"}]}, "not in order, or in the future"),
         ({"standings": [{"period_id": "soon"}]}, "not the id of any period"),
         ({"standings": None}, "says nothing that could be a board"),
+        ({"anchors": None}, "or the anchors: Field may not be null"),
+        ({"anchors": {}}, "the anchors in its first line say nothing of a period that it has"),
+        ({"anchors": {"hourly": {}}}, "the anchors: "),
+        (
+            {"anchors": {"daily": {"begins": ["24:00", "monday", 1], "settle_delay_s": 0, "final_ms": 0}}},
+            "the anchors: ",
+        ),
+        ({"anchors": {"daily": {"begins": ["00:00", "monday", 1], "settle_delay_s": 0, "final_ms": "0"}}}, "anchors: "),
+        ({"standings": [{"period_id": "2026-11-22", "entries": 0, "expires_at": None}]}, "say nothing of a period"),
     ],
 )
 def test_a_first_line_that_is_not_right_is_refused(

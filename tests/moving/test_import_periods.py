@@ -1,0 +1,120 @@
+"""What was final stays final where a board is imported, and what was not goes on, also of kinds off the board."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from leaderboard.moving.export import Format, export_board
+from leaderboard.settings import Settings
+from tests.conftest import SetClock
+from tests.moving.places import DAY_MS, Place, places, take_rows
+from tests.oracle import show_instant
+
+HOUR_MS = 3_600_000
+ALLTIME = [{"kind": "alltime"}]
+
+
+def daily(**more: Any) -> list[dict[str, Any]]:
+    return [{"kind": "daily", "keep_days": 400, **more}, *ALLTIME]
+
+
+@pytest.fixture
+def two(settings: Settings, clock: SetClock) -> Iterator[list[Place]]:
+    """At noon two players have an entry of the day that runs, here."""
+    clock.at_ms = clock.at_ms // DAY_MS * DAY_MS + DAY_MS // 2
+    with places(settings, clock, "lb", "other") as made:
+        for place in made:
+            place.lb.claim.check()
+        here = made[0].api
+        here.define(periods=daily())
+        here.submit("alice", 5)
+        here.submit("bob", 3)
+        yield made
+
+
+def move(here: Place, there: Place, path: Path) -> None:
+    here.drain()
+    file = io.BytesIO()
+    export_board(here.lb, "main", file, Format.JSONL)
+    path.write_bytes(file.getvalue())
+    take_rows(there, path)
+
+
+def day(place: Place, period_id: str = "current") -> list[tuple[int, str, Any]]:
+    return place.api.table(query=f"&period=daily&period_id={period_id}")
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["missing there", "a board of there"])
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        ("erase", [(1, "bob", 3)]),
+        ("ban", [(1, "bob", 3)]),
+        ("merge", [(1, "bob", 5)]),
+        ("submit", [(1, "alice", 5), (2, "bob", 3)]),
+    ],
+)
+def test_a_day_that_runs_goes_on_once_its_kind_is_back(
+    two: list[Place], raw: redis.Redis, tmp_path: Path, act: str, expected: list[Any], *, is_known: bool
+) -> None:
+    here, there = two
+    here.api.define(periods=ALLTIME)
+    if is_known:
+        there.api.define(periods=ALLTIME)
+    move(here, there, tmp_path / "main.jsonl")
+    for place in two:
+        api = place.api
+        match act:
+            case "erase":
+                api.server.delete("/v1/players/alice")
+            case "ban":
+                api.admin.put("/v1/admin/players/alice/ban", {"kind": "ban", "reason": "bot"})
+            case "merge":
+                api.server.post("/v1/players/alice/merge", {"into": "bob"})
+            case "submit":
+                api.submit("alice", 9)
+        api.define(periods=daily())
+        assert day(place) == expected
+    if act == "erase":
+        assert not [key for key in raw.keys("other:*:order:main:*") if b"alice" in b"".join(raw.zrange(key, 0, -1))]
+
+
+def test_what_is_final_by_a_delay_of_then_is_final_there(two: list[Place], tmp_path: Path) -> None:
+    here, there = two
+    noon_ms = here.clock.at_ms
+    here.clock.at_ms += DAY_MS // 2 + 2 * HOUR_MS
+    here.api.define(periods=daily(settle_delay_s=DAY_MS // 1000), late_s=DAY_MS // 1000)
+    move(here, there, tmp_path / "main.jsonl")
+    for place in two:
+        page = place.api.get("/v1/boards/main/standings?period=daily&period_id=previous")
+        assert page["state"] == "settled"
+        late = place.api.submit("alice", 9, achieved_at=show_instant(noon_ms), expect=422)
+        assert late["errors"][0]["code"] == "too_late"
+
+
+def test_a_kind_that_was_imported_cannot_begin_at_another_time(two: list[Place], tmp_path: Path) -> None:
+    here, there = two
+    here.api.define(periods=ALLTIME)
+    there.api.define(periods=ALLTIME)
+    move(here, there, tmp_path / "main.jsonl")
+    definition = {"periods": daily(time_of_day="05:30")}
+    refused = there.api.admin.put("/v1/admin/boards/main", definition, expect=409)
+    assert (refused["code"], refused["members"]) == ("board_has_entries", ["periods (daily)"])
+
+
+def test_importing_again_defines_nothing_again(two: list[Place], tmp_path: Path) -> None:
+    here, there = two
+    for place in two:
+        place.api.define(periods=ALLTIME)
+    for _ in range(2):
+        move(here, there, tmp_path / "main.jsonl")
+        assert there.api.admin.get("/v1/boards/main")["revision"] == 2
+    first = json.loads((tmp_path / "main.jsonl").read_text().splitlines()[0])
+    assert first["anchors"].keys() == {"daily", "alltime"}
