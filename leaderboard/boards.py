@@ -174,20 +174,19 @@ def define_board(
         if before and is_same and anchors == known:
             return Defined(before, before)
         after = replace(board, revision=revision + 1)
-        kept = kept_periods(lb, board.id)
+        kept, now = _kept(lb, board.id), lb.clock.now_ms()
         fixed = _fixed_changes(before, after, known) if before else {}
-        must_be_empty = [
-            lb.keys.standings(board.id, period_id).entries
-            for period_id in kept
-            if ALL_KINDS in fixed or periods.kind_of(period_id) in fixed
-        ]
+        held_fast = [id_ for id_ in kept if ALL_KINDS in fixed or periods.kind_of(id_) in fixed]
+        if any(kept[period_id] <= now for period_id in held_fast):
+            # The archive has their entries, by the old definition, and their names may come again by the new one.
+            raise _has_entries(fixed)
+        must_be_empty = [lb.keys.standings(board.id, period_id).entries for period_id in held_fast]
         leaves_dense = before is not None and before.ties is Ties.DENSE is not after.ties
         obsolete = [lb.keys.standings(board.id, period_id).distinct for period_id in kept] if leaves_dense else []
         if dry_run:
             if must_be_empty and lb.store.read(("EXISTS", *must_be_empty))[0]:
                 raise _has_entries(fixed)
             return Defined(after, before)
-        now = lb.clock.now_ms()
         reply = lb.store.change(
             "define_board",
             [*_board_keys(lb.keys, board.id), *must_be_empty, *obsolete],
@@ -271,7 +270,13 @@ def walk_boards(lb: Installation, after: str | None = None, at_once: int = WALK_
 
 def kept_periods(lb: Installation, board_id: str) -> list[str]:
     """The ids of the standings a board has begun, also of those that have expired."""
-    return [period_id.decode() for period_id in lb.store.read(("ZRANGE", lb.keys.kept(board_id), 0, -1))[0]]
+    return list(_kept(lb, board_id))
+
+
+def _kept(lb: Installation, board_id: str) -> dict[str, float]:
+    """Period id → when the standings expire, ms (inf for never), of those that a board has begun."""
+    flat = lb.store.read(("ZRANGE", lb.keys.kept(board_id), 0, -1, "WITHSCORES"))[0]
+    return {period_id.decode(): float(at) for period_id, at in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def walk_standings(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from leaderboard.periods import to_ms
 from tests.client import Client
 from tests.conftest import SetClock
 
@@ -117,6 +119,30 @@ def test_what_entries_depend_on_changes_only_while_there_are_none(api: Client, c
     assert api.table() == [(1, "alice", 1)]
     api.server.delete("/v1/players/alice")
     api.define("main", **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "member"),
+    [
+        ({"order": "asc"}, "order"),
+        ({"tiebreaks": [{"name": "wins"}]}, "tiebreaks"),
+        # By this, the month that runs would have the name of the one whose entries the archive keeps.
+        ({"periods": [{"kind": "monthly", "keep_days": 1, "day": 28}]}, "periods (monthly)"),
+    ],
+)
+def test_entries_that_have_expired_are_entries(api: Client, clock: SetClock, change: Any, member: str) -> None:
+    clock.at_ms = to_ms(datetime(2026, 11, 27, tzinfo=UTC)) - 33 * DAY_MS
+    api.define("main", periods=[{"kind": "monthly", "keep_days": 1}])
+    api.submit("alice", 1)
+    clock.pass_ms(33 * DAY_MS)
+    api.get("/v1/boards/main/standings?period_id=2026-10", expect=410)
+    for query in ("", "?dry_run=true"):
+        problem = api.admin.put(f"/v1/admin/boards/main{query}", change, expect=409)
+        assert (problem["code"], problem["members"]) == ("board_has_entries", [member])
+    # What has a name of its own may begin as it likes.
+    daily = {"kind": "daily", "time_of_day": "05:00"}
+    api.define("main", periods=[{"kind": "monthly", "keep_days": 1}, {"kind": "daily"}])
+    api.define("main", periods=[{"kind": "monthly", "keep_days": 1}, daily])
 
 
 @pytest.mark.parametrize(
