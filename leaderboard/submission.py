@@ -233,7 +233,10 @@ def prepare_call(
     for period, occurrence in counts_in:
         call_keys += keys.standings(board.id, occurrence.id)
         expires = expires_at(period, occurrence)
-        expiries += (occurrence.id, "" if expires is None else expires, _BITS[occurrence.kind])
+        # Of what the service does itself, an import counts in what is final.
+        is_final = caller is None and state_at(period, occurrence, now) is PeriodState.SETTLED
+        bit = _BITS[occurrence.kind]
+        expiries += (occurrence.id, "" if expires is None else expires, -bit if is_final else bit)
     args: list[str | bytes | int | float] = [
         player,
         now,

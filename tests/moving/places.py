@@ -15,6 +15,7 @@ from typing import Any
 
 import redis
 from click.testing import CliRunner
+from flask import Flask
 
 from leaderboard import create_app
 from leaderboard.cli import main
@@ -41,6 +42,7 @@ class Place:
     """One installation."""
 
     settings: Settings
+    app: Flask
     lb: Installation
     api: Client
     clock: SetClock
@@ -127,7 +129,7 @@ def places(settings: Settings, clock: SetClock, *namespaces: str) -> Iterator[li
     for namespace in namespaces:
         own = replace(settings, namespace=namespace, data_dir=settings.data_dir / namespace, store_timeout_s=20.0)
         app = create_app(own, clock)
-        made.append(Place(own, app.extensions["leaderboard"], Client(app.test_client()), clock))
+        made.append(Place(own, app, app.extensions["leaderboard"], Client(app.test_client()), clock))
     yield made
     for place in made:
         place.lb.close()

@@ -18,7 +18,9 @@ from leaderboard.moving.foreign import SourceError
 from leaderboard.settings import Settings
 from tests.calls import unchanged
 from tests.conftest import SetClock
+from tests.keeping.contents import assert_archive_is_store
 from tests.moving.places import BOARDS, DAY_MS, Place, Story, different, places, take_rows, take_text
+from tests.oracle import show_instant
 
 
 @pytest.fixture
@@ -243,6 +245,27 @@ def test_what_is_imported_of_the_banned_stays_hidden(two_on_sqlite: list[Place],
         there.api.admin.delete(f"/v1/admin/players/{player}/ban?reason=mistake")
     assert there.api.table() == [(1, "bob", 8), (2, "carol", 7), (3, "alice", 3)]
     there.drain()
+
+
+def test_what_is_final_stays_shown_of_one_who_was_shadowed_since(
+    place: Place, raw: redis.Redis, tmp_path: Path
+) -> None:
+    place.api.define(ties="dense", periods=[{"kind": "daily"}, {"kind": "alltime"}])
+    place.api.submit("alice", 3)
+    place.api.submit("carol", 1)
+    (day,) = [period["period_id"] for period in place.api.get("/v1/boards/main/periods?period=daily")["periods"]]
+    at = show_instant(place.clock.at_ms)
+    place.clock.pass_ms(2 * DAY_MS)
+    place.api.server.put("/v1/players/bob", {}, expect=201)
+    for player in ("alice", "bob"):
+        place.api.admin.put(f"/v1/admin/players/{player}/ban", {"kind": "shadow", "reason": "cheated"})
+    text = f"player,score,achieved_at\nalice,9,{at}\nbob,8,{at}\n"
+    take_text(place, tmp_path / "scores", text, "main")
+    # Bob's is new, so nobody has seen it there.
+    assert place.api.table(query=f"&period_id={day}") == [(1, "alice", 9), (2, "carol", 1)]
+    assert place.api.table(query="&period=alltime") == [(1, "carol", 1)]
+    assert raw.zcard(f"lb:{{0}}:distinct:main:{day}") == 2
+    assert_archive_is_store(place.lb.archive, raw)
 
 
 def test_names_are_taken_by_those_who_have_none(two_on_sqlite: list[Place], tmp_path: Path) -> None:

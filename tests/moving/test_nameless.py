@@ -12,6 +12,7 @@ from leaderboard.settings import Settings
 from tests.conftest import SetClock
 from tests.moving.places import DAY_MS, Place, places, take_text
 from tests.oracle import show_instant
+from tests.reviewing import HOLDS, Desk
 
 
 @pytest.fixture
@@ -103,6 +104,24 @@ def test_nothing_is_named_after_the_one_that_a_merge_removes(place: Place, raw: 
     # Bob's entry, which is the sum from now on, leaves its place; Alice's stood right before it.
     place.api.server.post("/v1/players/alice/merge", {"into": "bob"})
     assert ids(raw, week, "slow") == [b"bob", b"\x0100000000ffffffffffff"]
+
+
+def test_an_approval_that_moves_nothing_and_is_taken_back_renames_nothing(
+    place: Place, raw: redis.Redis, tmp_path: Path
+) -> None:
+    delay_s = 9 * DAY_MS // 1000
+    weekly = {"kind": "weekly", "settle_delay_s": delay_s}
+    place.api.define("slow", late_s=delay_s, periods=[weekly], rules=HOLDS)
+    week, desk = last_week(place), Desk(place.app, place.api.admin)
+    take_text(place, tmp_path / "rows", rows(place, week, "alice", "-ffffffffffff", score=5000), "slow")
+    first = ids(raw, week, "slow")
+    assert first == [b"alice", b"alice\x0100000000ffffffffffff"]
+    at = show_instant(place.clock.at_ms - 8 * DAY_MS)
+    assert place.api.submit("alice", 2000, "slow", achieved_at=at)["outcome"] == "held"
+    (review,) = desk.list("&player=alice")
+    for decision in ("approve", "reopen"):
+        desk.decide(review["id"], decision, "looked at it")
+        assert ids(raw, week, "slow") == first
 
 
 def test_in_standings_that_go_on_they_have_nobodys_name(place: Place, raw: redis.Redis, tmp_path: Path) -> None:

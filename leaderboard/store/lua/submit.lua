@@ -79,7 +79,8 @@ end
 --          15 rules (store/lua/rules.lua), '' for none · 16 id of the review, if it comes to one
 --          17 who approves that review and why (JSON), '' for a submission that is new · 18 "1" for ranks · 19 metadata
 --          20 number of tiebreaks T · 21 score · T tiebreaks ·
---          then per standings: period id, expires_at_ms ('' for never), its bit in `changed`
+--          then per standings: period id, expires_at_ms ('' for never), its bit in `changed`, negative where the standings
+--            are final (only an import counts there)
 --          then the attempt that this is the score of, '' for none · then the board
 --   reply  {"done", rate_left, rate_reset_ms, then per standings: changed, rank before, rank after, score}
 --            ranks are 0 where there is none or none was asked for; rate_left is -1 without a limit
@@ -166,10 +167,12 @@ local function submit(keys, args)
     local before = bytes and decode_entry(bytes, tiebreaks) or nil
     local after, place = resolve(policy, before, submission, tiebreaks)
     if not after then return {'out_of_range', place} end
+    local bit = tonumber(args[21 + tiebreaks + 3 * i])
+    -- A ban hides nothing that has a place in what is final.
+    local stays = bit < 0 and before and redis.call('ZSCORE', standings.order, before.prefix .. player)
     steps[i] = {standings = standings, before = before, after = after, bytes = bytes,
-      moved = not (before and same_place(before, after)),
-      period_id = args[19 + tiebreaks + 3 * i], expires_at = args[20 + tiebreaks + 3 * i],
-      bit = tonumber(args[21 + tiebreaks + 3 * i])}
+      moved = not (before and same_place(before, after)), hidden = hidden and not stays,
+      period_id = args[19 + tiebreaks + 3 * i], expires_at = args[20 + tiebreaks + 3 * i], bit = math.abs(bit)}
   end
 
   local rules, pace, broken = args[15] ~= '' and cmsgpack.unpack(args[15]), nil, {}
@@ -202,7 +205,7 @@ local function submit(keys, args)
       if before and step.moved and (correction or approval or submission.stamped) then
         leave_place(standings, player, before, '', now, board, step.period_id)
       end
-      if write_entry(standings, ties, tiebreaks, player, before, after, head, step.expires_at, hidden) then
+      if write_entry(standings, ties, tiebreaks, player, before, after, head, step.expires_at, step.hidden) then
         keep_standings(keys[6], now, board, step.period_id, step.expires_at)
       end
       if before and ties == 'dense' and not same_result(before, after, tiebreaks) then
@@ -216,7 +219,7 @@ local function submit(keys, args)
       end
       -- The metadata is the submission's or the one that stood there before.
       local own_metadata = after.metadata == submission.metadata and 1 or 0
-      journaled[#journaled + 1] = {step.period_id, head, own_metadata + (hidden and 2 or 0)}
+      journaled[#journaled + 1] = {step.period_id, head, own_metadata + (step.hidden and 2 or 0)}
       if correction then audit_entry(step.bytes, head .. after.metadata) end
       if approval then approved[#approved + 1] = {step.period_id, step.bytes or '', head .. after.metadata} end
       reply[#reply + 1] = changed and 1 or 0
