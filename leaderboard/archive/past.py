@@ -52,14 +52,15 @@ class Past:
             stand_in = known.stand_ins.get((place, shown_part(player))) or self._named(where, player, place, known)
             known.add(place, stand_in)
             return stand_in, False
-        hidden = player in known.hidden or (banned and self._order_key(where, player) is None)
+        if banned and self._order_key(where, player) is None:
+            known.hidden.add(player)
         if player in known.anchors:
             self._gathered.flush()
             before = self._order_key(where, player)
             if before is not None and before != place + player.encode():
                 leave_place(self._connection, self._entries, *where, player, before, stays=False)
                 self.forget()
-        return player, hidden
+        return player, player in known.hidden
 
     def _look_through(self, where: _Where) -> _Standings:
         self._gathered.flush()

@@ -93,7 +93,8 @@ def test_a_banned_player_stays_as_it_is_and_comes_hidden(place: Place, tmp_path:
     for player in ("alice", "bob"):
         place.api.server.put(f"/v1/players/{player}", {}, expect=200 if player == "alice" else 201)
         place.api.admin.put(f"/v1/admin/players/{player}/ban", {"kind": "ban", "reason": "bot"})
-    put(place, tmp_path, "alice", "bob", score=3)
+    # The second finds the first, of which nothing is archived yet.
+    put(place, tmp_path, "alice", "bob", "bob", score=3)
     assert (kept(place), kept(place, hidden=True)) == (["zoe", "alice"], ["bob"])
     place.api.admin.delete("/v1/admin/players/bob/ban?reason=mistaken")
     put(place, tmp_path, "bob", "-ffffffffffff", score=2)

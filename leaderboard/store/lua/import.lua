@@ -29,7 +29,7 @@ local function put_entry(keys, args)
   local kept, expires_at = redis.call('ZSCORE', keys[3], period_id), args[7]
   if kept then expires_at = kept == 'inf' and '' or number_text(tonumber(kept)) end
   local is_gone = expires_at ~= '' and tonumber(expires_at) <= now
-  if nameless and not is_gone then player = name_nameless(standings, after, player) end
+  if nameless and not is_gone then player = admit_stand_in(standings, after, player) end
   local bytes = redis.call('HGET', standings.entries, player)
   if bytes == head .. after.metadata then return {'same'} end
   if journal_is_full() then return {'journal_full'} end

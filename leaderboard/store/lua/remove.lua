@@ -23,24 +23,29 @@ local function named_after(standings, index, entry)
   return anchor, tonumber(number, 16) + 1
 end
 
--- The stand-in that a nameless entry has here, which comes with one from elsewhere. What is random in it says which entry
--- it is: one that is here already keeps its name. One named after somebody who is not there would keep an id that may be
--- erased already: it is named after nobody.
-local function name_nameless(standings, entry, player)
-  local anchor, rest = string.match(player, '^([^\1]*)(\1.*)$')
-  local random, index = string.sub(rest, -12), count_before(standings.order, entry.score, entry.prefix)
+-- The stand-in with these random characters at a place; nil where there is none.
+local function known_stand_in(standings, entry, random)
+  local index = count_before(standings.order, entry.score, entry.prefix)
   while true do
     local found = redis.call('ZRANGE', standings.order, index, index + 99, 'WITHSCORES')
     for i = 1, #found, 2 do
       local id = id_at(entry.score, entry.prefix, found[i], found[i + 1])
-      if not id then found = {} break end
+      if not id then return nil end
       if string.sub(id, -12) == random and string.find(id, '\1', 1, true) then return id end
     end
-    if #found < 200 then break end
+    if #found < 200 then return nil end
     index = index + 100
   end
+end
+
+-- The stand-in that a nameless entry from elsewhere gets here. One that is here already keeps its own. One named after
+-- somebody who does not stand right there would keep an id that may be erased already: it is named after nobody.
+local function admit_stand_in(standings, entry, stand_in)
+  local known = known_stand_in(standings, entry, string.sub(stand_in, -12))
+  if known then return known end
+  local anchor, rest = string.match(stand_in, '^([^\1]*)(\1.*)$')
   local stands = tonumber(redis.call('ZSCORE', standings.order, entry.prefix .. anchor) or nil) == entry.score
-  return stands and player or rest
+  return stands and stand_in or rest
 end
 
 -- The nameless entries from this index on that are named after `player`, in order.
