@@ -191,7 +191,7 @@ def _place(lb: Installation, player: str, snapshot: Snapshot, period_ids: list[s
     live = [period_id for period_id in period_ids if period_id not in settled]
     if not live:
         return
-    keys = [lb.keys.player(player), lb.keys.gate(board.id), lb.keys.kept(board.id)]
+    keys = [lb.keys.player(player), lb.keys.gate(board.id)]
     for period_id in live:
         keys += lb.keys.standings(board.id, period_id)
     args = [player, now, board.revision, snapshot.season, board.id, board.ties.value, len(board.tiebreaks), *live]

@@ -161,7 +161,7 @@ def _unite_at(lb: Installation, old: str, into: str, snapshot: Snapshot, period_
     live = [period_id for period_id in period_ids if period_id not in settled]
     if not live:
         return
-    keys = [*_both(lb, old, into), lb.keys.gate(board.id), lb.keys.kept(board.id)]
+    keys = [*_both(lb, old, into), lb.keys.gate(board.id)]
     for period_id in live:
         keys += lb.keys.standings(board.id, period_id)
     args = [

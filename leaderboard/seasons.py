@@ -179,7 +179,8 @@ class Reset:
 
 
 def reset_season(lb: Installation, board_id: str, season: int, call: IdempotentCall | None, act: Act | None) -> Reset:
-    """Close a season and open the next, in one step for every player. `act` is None for a part of one.
+    """Close a season and open the next, in one step for every player. `act` is None for a part of one, which does it
+    also while the board has no seasons.
 
     Raises season_not_current (with the current one), no_season, board_not_found, idempotency_key_reused.
     """
@@ -201,7 +202,17 @@ def _reset(lb: Installation, board: Board, season: int, call: IdempotentCall | N
             lb.keys.kept(board_id),
             *lb.keys.standings(board_id, f"s{season}"),
         ],
-        [season, season + 1, now, expires, kept, ANSWER_KEPT_MS, board.revision, "" if period else "look", board_id],
+        [
+            season,
+            season + 1,
+            now,
+            expires,
+            kept,
+            ANSWER_KEPT_MS,
+            board.revision,
+            "" if period or act is None else "look",
+            board_id,
+        ],
         act.on(board=board_id, before={"season": answer.closed}, after={"season": answer.opened}) if act else b"",
     )
     match reply[0]:

@@ -336,6 +336,8 @@ def read_reply(item: Prepared, reply: list[Any]) -> Result | Problem:
             pointer = "/score" if reply[1] == 0 else f"/tiebreaks/{board.tiebreaks[reply[1] - 1].name}"
             error = FieldError(pointer, "score_range", "the sum would be beyond the limit of 10^15 - 1")
             return Problem("score_out_of_range", errors=(error,))
+        case b"gone":
+            return invalid("/achieved_at", "too_late", "the standings of that time are gone")
         case b"unauthenticated":
             return unauthenticated()
         case b"merged":

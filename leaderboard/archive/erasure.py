@@ -60,6 +60,20 @@ def rename_entry(
     )
 
 
+def last_before(
+    connection: Connection, entries: Table, board: str, period_id: str, place: bytes, order_key: bytes
+) -> str:
+    """Who stands last at a place before an order key; '' for nobody."""
+    query = (
+        select(entries.c.player)
+        .where(entries.c.board == board, entries.c.period_id == period_id, entries.c.hidden == 0)
+        .where(entries.c.order_key >= place, entries.c.order_key < order_key)
+        .order_by(entries.c.order_key.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar() or ""
+
+
 def leave_place(
     connection: Connection, entries: Table, board: str, period_id: str, player: str, order_key: bytes, *, stays: bool
 ) -> None:
@@ -67,10 +81,9 @@ def leave_place(
     place, behind = order_key[: -len(player.encode())], order_key + STAND_IN.encode()
     here = and_(entries.c.board == board, entries.c.period_id == period_id, entries.c.hidden == 0)
     at = entries.c.order_key
-    last = select(entries.c.player).where(here, at >= place, at < order_key).order_by(at.desc()).limit(1)
     # The byte that follows is a digit or a letter up to f.
     named_after = select(entries.c.player).where(here, at > behind, at < behind + b"g").order_by(at)
-    before = connection.execute(last).scalar() or ""
+    before = last_before(connection, entries, board, period_id, place, order_key)
     renamed = [(player, secrets.token_hex(6))] if stays else []
     renamed += [(nameless, shown_part(nameless)) for nameless in connection.execute(named_after).scalars()]
     for old, random in renamed:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, or_, select
 
-from leaderboard.archive.erasure import leave_place
-from leaderboard.entries import STAND_IN, shown_part
+from leaderboard.archive.erasure import last_before, leave_place
+from leaderboard.entries import STAND_IN, shown_part, stand_in
 
 if TYPE_CHECKING:
     from leaderboard.archive.gathered import Gathered
@@ -29,9 +29,9 @@ class _Standings:
     #: Whom they may be named after.
     anchors: set[str] = field(default_factory=set)
 
-    def add(self, place: bytes, stand_in: str) -> None:
-        self.stand_ins[place, shown_part(stand_in)] = stand_in
-        self.anchors.add(stand_in.partition(STAND_IN)[0])
+    def add(self, place: bytes, name: str) -> None:
+        self.stand_ins[place, shown_part(name)] = name
+        self.anchors.add(name.partition(STAND_IN)[0])
 
 
 class Past:
@@ -49,9 +49,9 @@ class Past:
         """Make way for an entry at a place; returns under which id it is to be kept, and whether hidden."""
         known = self._known.get(where) or self._look_through(where)
         if STAND_IN in player:
-            stand_in = known.stand_ins.get((place, shown_part(player))) or self._named(where, player, place, known)
-            known.add(place, stand_in)
-            return stand_in, False
+            name = known.stand_ins.get((place, shown_part(player))) or self._named(where, player, place)
+            known.add(place, name)
+            return name, False
         if banned and self._order_key(where, player) is None:
             known.hidden.add(player)
         if player in known.anchors:
@@ -80,11 +80,17 @@ class Past:
         self._known[where] = known
         return known
 
-    def _named(self, where: _Where, stand_in: str, place: bytes, known: _Standings) -> str:
-        """As it is where the one it is named after stands right there, else after nobody."""
-        anchor, _, rest = stand_in.partition(STAND_IN)
-        stands = anchor not in known.hidden and self._order_key(where, anchor) == place + anchor.encode()
-        return stand_in if stands else STAND_IN + rest
+    def _named(self, where: _Where, name: str, place: bytes) -> str:
+        """As it is where the one it is named after stands right there, else after what stands before that."""
+        anchor = name.partition(STAND_IN)[0]
+        order_key = place + anchor.encode()
+        if anchor and self._order_key(where, anchor) != order_key:
+            self._gathered.flush()
+            name = stand_in(last_before(self._connection, self._entries, *where, place, order_key), shown_part(name))
+        while self._order_key(where, name) is not None:
+            # The same digits in another place.
+            name = stand_in(name, shown_part(name))
+        return name
 
     def _order_key(self, where: _Where, player: str) -> bytes | None:
         """Where a player's entry stands, also one that is yet to be written."""

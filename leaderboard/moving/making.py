@@ -116,7 +116,7 @@ def make_exported(lb: Installation, exported: Exported) -> bool:
         define_board(replace(lb, clock=_At(seasons_ms[0])), board, None, remembered=anchors)
     else:
         _remember(lb, board.id, anchors)
-    if board.period(PeriodKind.SEASON) and not kept_periods(lb, board.id):
+    if PeriodKind.SEASON in anchors and not kept_periods(lb, board.id):
         snapshot = lb.boards.reload(board.id)
         for season in range(snapshot.season, len(seasons_ms)):
             at_ms = max(seasons_ms[season], snapshot.season_started_ms)

@@ -98,7 +98,7 @@ class Sender:
                     raise reply
                 reason = reply
                 again.append(item)
-            elif reply[0] == b"stale":
+            elif reply[0] in (b"stale", b"gone"):
                 changed.append(item)
             elif reply[0] == b"ended":
                 lift_if_over(self._lb, item.player)

@@ -41,9 +41,9 @@ class Target:
         found = []
         for period in self.snapshot.board.periods:
             occurrence = current_occurrence(self.snapshot, period, achieved_ms)
-            expires_ms = expires_at(period, occurrence)
-            is_kept = self.kept.get(occurrence.id, now_ms + 1) > now_ms
-            if is_kept and (expires_ms is None or expires_ms > now_ms):
+            # Standings keep the end they were begun with.
+            expires_ms = self.kept.get(occurrence.id, expires_at(period, occurrence))
+            if expires_ms is None or expires_ms > now_ms:
                 found.append((period, occurrence))
         return found
 

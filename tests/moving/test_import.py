@@ -18,7 +18,7 @@ from leaderboard.moving.foreign import SourceError
 from leaderboard.settings import Settings
 from tests.calls import unchanged
 from tests.conftest import SetClock
-from tests.keeping.contents import assert_archive_is_store
+from tests.keeping.contents import archived_standings, assert_archive_is_store
 from tests.moving.places import BOARDS, DAY_MS, Place, Story, different, places, take_rows, take_text
 from tests.oracle import show_instant
 
@@ -266,6 +266,30 @@ def test_what_is_final_stays_shown_of_one_who_was_shadowed_since(
     assert place.api.table(query="&period=alltime") == [(1, "carol", 1)]
     assert raw.zcard(f"lb:{{0}}:distinct:main:{day}") == 2
     assert_archive_is_store(place.lb.archive, raw)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param("alice,5,{day},{at},2", id="same place"),
+        pytest.param("alice,6,{day},{at},2", id="another place"),
+        pytest.param("alice,2,,{at},", id="a score"),
+    ],
+)
+def test_what_is_hidden_in_final_standings_stays_so(place: Place, tmp_path: Path, row: str) -> None:
+    place.api.define(periods=[{"kind": "daily"}])
+    for player in ("alice", "bob"):
+        place.api.submit(player, 5)
+    (day,) = [period["period_id"] for period in place.api.get("/v1/boards/main/periods?period=daily")["periods"]]
+    at = show_instant(place.clock.at_ms)
+    place.api.admin.put("/v1/admin/players/alice/ban", {"kind": "ban", "reason": "bot"})
+    place.clock.pass_ms(2 * DAY_MS)
+    place.api.admin.delete("/v1/admin/players/alice/ban?reason=mistaken")
+    text = f"player,score,period_id,achieved_at,submissions\n{row.format(day=day, at=at)}\n"
+    assert take_text(place, tmp_path / "rows", text, "main").bad == 0
+    assert place.api.table(query=f"&period_id={day}") == [(1, "bob", 5)]
+    archived = archived_standings(place.lb.archive)["main", day]
+    assert [entry.player for entry in archived if not entry.hidden] == ["bob"]
 
 
 def test_names_are_taken_by_those_who_have_none(two_on_sqlite: list[Place], tmp_path: Path) -> None:

@@ -120,6 +120,16 @@ def test_a_score_counts_in_every_standings_that_is_still_kept(place: Place, tmp_
             assert [entry["player"]["id"] for entry in place.api.get(path)["entries"]] == [player]
 
 
+def test_what_is_kept_is_what_was_begun_so(place: Place, tmp_path: Path) -> None:
+    place.api.define(periods=[{"kind": "daily", "keep_days": 30}], late_s=0)
+    place.api.submit("alice", 5)
+    at = show_instant(place.clock.at_ms)
+    place.api.define(periods=[{"kind": "daily", "keep_days": 1}], late_s=0)
+    place.clock.pass_ms(3 * DAY_MS)
+    take_text(place, tmp_path / "rows", lines({"player": "bob", "score": 4, "achieved_at": at}), "main")
+    assert place.api.table(query=f"&period=daily&period_id={at[:10]}") == [(1, "alice", 5), (2, "bob", 4)]
+
+
 def test_a_score_that_counts_nowhere_any_more_is_skipped(place: Place, tmp_path: Path) -> None:
     place.api.define(periods=[{"kind": "daily", "keep_days": 2}])
     text = lines({"player": "a", "score": 1, "achieved_at": "1916-07-02"}, {"player": "b", "score": 1})

@@ -81,11 +81,17 @@ def test_importing_again_after_an_erasure_brings_nobody_twice(place: Place, tmp_
     assert kept(place) == first
 
 
-def test_one_who_is_not_there_gives_no_name(place: Place, tmp_path: Path) -> None:
+def test_behind_one_who_is_not_there_they_stand_where_that_one_would(place: Place, tmp_path: Path) -> None:
     place.api.submit("alice", 1)
     place.api.server.delete("/v1/players/alice")
-    put(place, tmp_path, "alice", "-ffffffffffff")
-    assert kept(place) == ["\x0100000000ffffffffffff"]
+    put(place, tmp_path, "0", "-eeeeeeeeeeee", "alice", "-ffffffffffff", "-000000000000", "bob")
+    assert kept(place) == ["0", *(f"0\x010000000{number}{12 * digit}" for number, digit in enumerate("ef0")), "bob"]
+
+
+def test_equal_digits_in_another_place_are_another_entry(place: Place, tmp_path: Path) -> None:
+    put(place, tmp_path, "-ffffffffffff")
+    put(place, tmp_path, "-ffffffffffff", score=4)
+    assert kept(place) == ["\x0100000000ffffffffffff", "\x0100000001ffffffffffff"]
 
 
 def test_a_banned_player_stays_as_it_is_and_comes_hidden(place: Place, tmp_path: Path) -> None:
@@ -98,6 +104,9 @@ def test_a_banned_player_stays_as_it_is_and_comes_hidden(place: Place, tmp_path:
     assert (kept(place), kept(place, hidden=True)) == (["zoe", "alice"], ["bob"])
     place.api.admin.delete("/v1/admin/players/bob/ban?reason=mistaken")
     put(place, tmp_path, "bob", "-ffffffffffff", score=2)
-    # It was hidden in standings that are over, and so it stays: nothing is named after it.
+    # It was hidden in standings that are over, and so it stays; it has its place all the same.
     assert kept(place, hidden=True) == ["bob"]
+    assert kept(place) == ["zoe", "alice", "bob\x0100000000ffffffffffff"]
+    place.api.server.delete("/v1/players/bob")
+    assert kept(place, hidden=True) == []
     assert kept(place) == ["zoe", "alice", "\x0100000000ffffffffffff"]

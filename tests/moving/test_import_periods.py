@@ -99,6 +99,30 @@ def test_what_is_final_by_a_delay_of_then_is_final_there(two: list[Place], tmp_p
         assert late["errors"][0]["code"] == "too_late"
 
 
+@pytest.mark.parametrize("is_known", [False, True], ids=["missing there", "a board of there"])
+def test_seasons_that_are_over_are_so_while_the_board_has_none(
+    two: list[Place], tmp_path: Path, *, is_known: bool
+) -> None:
+    here, there = two
+    seasons = [{"kind": "season", "settle_delay_s": 0}, *ALLTIME]
+    here.api.define(periods=seasons, late_s=0)
+    here.api.submit("carol", 4)
+    here.clock.pass_ms(1000)
+    here.api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
+    here.api.submit("dave", 2)
+    here.api.define(periods=ALLTIME)
+    if is_known:
+        there.api.define(periods=ALLTIME)
+    move(here, there, tmp_path / "main.jsonl")
+    for place in two:
+        for player in ("carol", "dave"):
+            place.api.server.delete(f"/v1/players/{player}")
+        place.api.define(periods=seasons, late_s=0)
+        ((rank, player, score),) = place.api.table(query="&period=season&period_id=s1")
+        assert (rank, player[0], score) == (1, "-", 4)
+        assert place.api.table(query="&period=season&period_id=s2") == []
+
+
 def test_a_kind_that_was_imported_cannot_begin_at_another_time(two: list[Place], tmp_path: Path) -> None:
     here, there = two
     here.api.define(periods=ALLTIME)

@@ -10,6 +10,7 @@ import redis
 
 from leaderboard.settings import Settings
 from tests.conftest import SetClock
+from tests.keeping.contents import assert_archive_is_store
 from tests.moving.places import DAY_MS, Place, places, take_text
 from tests.oracle import show_instant
 from tests.reviewing import HOLDS, Desk
@@ -61,10 +62,22 @@ def test_nobody_who_is_not_there_gives_them_a_name(place: Place, raw: redis.Redi
     week = last_week(place)
     place.api.submit("alice", 1)
     place.api.server.delete("/v1/players/alice")
-    text = rows(place, week, "alice", "-ffffffffffff", "-000000000000")
+    text = rows(place, week, "0", "alice", "-ffffffffffff", "-000000000000", "bob")
     take_text(place, tmp_path / "rows", text, "main", skip_bad=True)
-    # By their numbers they keep their order.
-    assert ids(raw, week) == [b"\x0100000000ffffffffffff", b"\x0100000001000000000000"]
+    # They stand where she would, and by their numbers keep their order.
+    assert ids(raw, week) == [b"0", b"0\x0100000000ffffffffffff", b"0\x0100000001000000000000", b"bob"]
+
+
+def test_whoever_is_hidden_gives_them_a_name(place: Place, tmp_path: Path) -> None:
+    delay_s = 9 * DAY_MS // 1000
+    place.api.define("slow", ties="ordinal", late_s=delay_s, periods=[{"kind": "weekly", "settle_delay_s": delay_s}])
+    place.api.server.put("/v1/players/alice", {}, expect=201)
+    place.api.admin.put("/v1/admin/players/alice/ban", {"kind": "ban", "reason": "bot"})
+    text = rows(place, last_week(place), "0", "alice", "-ffffffffffff")
+    take_text(place, tmp_path / "rows", text, "slow")
+    place.api.admin.delete("/v1/admin/players/alice/ban?reason=mistaken")
+    shown = place.api.table("slow", query="&period=weekly&period_id=previous")
+    assert [player for _, player, _ in shown] == ["0", "alice", "-ffffffffffff"]
 
 
 @pytest.mark.parametrize("how", ["late", "corrected", "merged", "banned", "removed"])
@@ -151,3 +164,18 @@ def test_equal_digits_in_another_place_are_another_entry(place: Place, raw: redi
         b"alice", b"alice\x0100000000ffffffffffff",
         *(other.encode() for other in others), b"p149\x0100000000ffffffffffff",
     ]  # fmt: skip
+    # Not by the same name.
+    for score in (3, 2):
+        take_text(place, tmp_path / "more", rows(place, week, "-eeeeeeeeeeee", score=score), "main", anew=True)
+    assert ids(raw, week)[-2:] == [b"\x0100000000eeeeeeeeeeee", b"\x0100000001eeeeeeeeeeee"]
+
+
+def test_what_comes_with_them_is_not_kept(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
+    week, at = last_week(place), show_instant(place.clock.at_ms - 8 * DAY_MS)
+    line = f'-ffffffffffff,5,{week},{at},Joe,"{{""n"": 1}}"'
+    take_text(place, tmp_path / "rows", f"player,score,period_id,achieved_at,display_name,metadata\n{line}\n", "main")
+    page = place.api.get("/v1/boards/main/standings?period=weekly&period_id=previous")
+    assert [(entry["player"]["display_name"], entry["metadata"]) for entry in page["entries"]] == [(None, None)]
+    assert not list(raw.scan_iter("lb:{0}:player:*"))
+    place.drain()
+    assert_archive_is_store(place.lb.archive, raw)

@@ -77,7 +77,7 @@ end
 register_change('finish_lift', finish_lift, {'allow-oom'})
 
 -- place_player: hide a player's entries in the given standings, or show them again, as its ban says now.
---   keys   1 player hash · 2 gate · 3 kept standings of the board · then per standings: order, entries, distinct
+--   keys   1 player hash · 2 gate · then per standings: order, entries, distinct
 --   args   1 player · 2 now_ms · 3 revision · 4 season · 5 board · 6 ties · 7 number of tiebreaks
 --          then per standings: period id
 --   reply  {"placed", how many were hidden or shown} · {"stale"}
@@ -88,15 +88,15 @@ local function place_player(keys, args)
   if is_stale(read_gate(keys[2]), args[3], args[4]) then return {'stale'} end
   local ban, placed = redis.call('HGET', keys[1], 'ban'), 0
   local hides = ban and not string.find(ban, '^%a+;0;')
-  for i = 1, (#keys - 3) / 3 do
-    local standings, period_id = standings_at(keys, 4, i), args[7 + i]
+  for i = 1, (#keys - 2) / 3 do
+    local standings, period_id = standings_at(keys, 3, i), args[7 + i]
     local bytes = redis.call('HGET', standings.entries, player)
     local entry = bytes and decode_entry(bytes, tiebreaks)
     local done
     if entry and hides then
       done = hide_entry(standings, ties, tiebreaks, player, entry)
     elseif entry then
-      done = show_entry(standings, ties, tiebreaks, player, entry, redis.call('ZSCORE', keys[3], period_id))
+      done = show_entry(standings, ties, tiebreaks, player, entry)
     end
     if done then
       record('hide', now, board, period_id, player, hides and 1 or 0)

@@ -75,36 +75,36 @@ local function hide_entry(standings, ties, tiebreaks, player, entry)
   return true
 end
 
+-- An order that had emptied is a new one, without an expiry: let it go with the entries.
+local function expire_with_entries(standings, ties)
+  if redis.call('ZCARD', standings.order) > 1 then return end
+  local expires_at = redis.call('PEXPIRETIME', standings.entries)
+  if expires_at < 0 then return end
+  redis.call('PEXPIREAT', standings.order, number_text(expires_at))
+  if ties == 'dense' then redis.call('PEXPIREAT', standings.distinct, number_text(expires_at)) end
+end
+
 -- Put an entry that was hidden back to its place. Returns whether it was.
---   expires  when the standings expire, ms, as the store writes scores: 'inf' for never
-local function show_entry(standings, ties, tiebreaks, player, entry, expires)
+local function show_entry(standings, ties, tiebreaks, player, entry)
   local score = number_text(entry.score)
   if redis.call('ZADD', standings.order, score, entry.prefix .. player) == 0 then return false end
   if ties == 'dense' then
     redis.call('ZADD', standings.distinct, score, distinct_member(entry.score, entry.prefix, tiebreaks))
   end
-  -- The order is gone where everybody was hidden, and its expiry with it.
-  if expires and expires ~= 'inf' then
-    local expires_at = number_text(tonumber(expires))
-    redis.call('PEXPIREAT', standings.order, expires_at, 'NX')
-    if ties == 'dense' then redis.call('PEXPIREAT', standings.distinct, expires_at, 'NX') end
-  end
+  expire_with_entries(standings, ties)
   return true
 end
 
 -- Put `entry` into the standings in place of `before` (nil for none).
 --   head        encode_head of the entry
---   expires_at  ms, or '' for standings that do not expire. NX: the first write decides, nothing extends it, and a
---               zset that emptied and lost its expiry gets it again.
 --   hidden      it is in the entries hash only: its player is banned
--- Returns true when it is the first entry there.
-local function write_entry(standings, ties, tiebreaks, player, before, entry, head, expires_at, hidden)
+-- Returns true when it is the first entry there: begin_standings then.
+local function write_entry(standings, ties, tiebreaks, player, before, entry, head, hidden)
   local first = redis.call('HSET', standings.entries, player, head .. entry.metadata) == 1
     and redis.call('HLEN', standings.entries) == 1
   if hidden then
     -- The walk that hides what was there may not have come here yet.
     if before then hide_entry(standings, ties, tiebreaks, player, before) end
-    if expires_at ~= '' then redis.call('PEXPIREAT', standings.entries, expires_at, 'NX') end
     return first
   end
   -- Was the player in the zset already? Then the keys have been there since, with their expiry.
@@ -122,10 +122,6 @@ local function write_entry(standings, ties, tiebreaks, player, before, entry, he
     redis.call('ZADD', standings.distinct, number_text(entry.score),
       distinct_member(entry.score, entry.prefix, tiebreaks))
   end
-  if expires_at ~= '' and not stood then
-    redis.call('PEXPIREAT', standings.order, expires_at, 'NX')
-    redis.call('PEXPIREAT', standings.entries, expires_at, 'NX')
-    if ties == 'dense' then redis.call('PEXPIREAT', standings.distinct, expires_at, 'NX') end
-  end
+  if not stood and not first then expire_with_entries(standings, ties) end
   return first
 end

@@ -10,8 +10,12 @@ local function is_stale(gate, revision, season)
   return gate[1] ~= revision or gate[2] ~= season
 end
 
--- A standings has its first entry: from now on it is known that it may have some, and until when ('' for ever).
-local function keep_standings(kept_key, now, board, period_id, expires_at)
+-- A standings has its first entry: from now on it is known that it may have some, and until when ('' for ever). All of
+-- it goes then, whatever the definition says by that time.
+local function begin_standings(kept_key, standings, now, board, period_id, expires_at)
   redis.call('ZADD', kept_key, expires_at == '' and '+inf' or expires_at, period_id)
+  if expires_at ~= '' then
+    for _, key in pairs(standings) do redis.call('PEXPIREAT', key, expires_at) end
+  end
   record('standings', now, board, period_id, tonumber(expires_at) or false)
 end

@@ -23,7 +23,7 @@ local function put_entry(keys, args)
   for i = 1, tiebreaks do values[i] = tonumber(args[14 + i]) end
   local after = {
     score = tonumber(args[14]), prefix = make_prefix(values, tonumber(args[12])), achieved = tonumber(args[12]),
-    newest = tonumber(args[10]), metadata = args[11], submissions = tonumber(args[9]),
+    newest = tonumber(args[10]), metadata = nameless and '' or args[11], submissions = tonumber(args[9]),
   }
   local head = encode_head(after)
   local kept, expires_at = redis.call('ZSCORE', keys[3], period_id), args[7]
@@ -35,23 +35,24 @@ local function put_entry(keys, args)
   if journal_is_full() then return {'journal_full'} end
 
   local before = not is_gone and bytes and decode_entry(bytes, tiebreaks) or nil
-  -- A banned player's is hidden, but where it has a place already: those standings are settled, or a walk comes there yet.
-  -- While a ban is being lifted (see begin_lift) it is shown: the walk may have been here.
-  local hides = known[3] and not string.find(known[3], '^%a+;0;')
-  local hidden = hides and not is_gone and not (before and redis.call('ZSCORE', standings.order, before.prefix .. player))
+  -- A banned player's is hidden; while its ban is being lifted (see begin_lift) it is not: the walk may have been here. But
+  -- one that stands here is shown or hidden as it was: these standings are settled, or a walk comes there yet.
+  local hidden = known[3] and not string.find(known[3], '^%a+;0;')
+  if before then hidden = not redis.call('ZSCORE', standings.order, before.prefix .. player) end
+  local first
   if not is_gone then
     if before and not same_place(before, after) then leave_place(standings, player, before, '', now, board, period_id) end
-    write_entry(standings, args[8], tiebreaks, player, before, after, head, expires_at, hidden)
+    first = write_entry(standings, args[8], tiebreaks, player, before, after, head, hidden)
     if before and args[8] == 'dense' and not same_result(before, after, tiebreaks) then
       drop_distinct(standings, tiebreaks, before)
     end
   end
-  if not kept then keep_standings(keys[3], now, board, period_id, expires_at) end
+  if first or not kept then begin_standings(keys[3], standings, now, board, period_id, expires_at) end
   if not nameless and not known[2] then
     redis.call('HSET', keys[1], 'created_at', args[2])
     record('player', now, player, now, {})
   end
-  local bits = (hidden or is_gone and hides) and 1 or 0
+  local bits = hidden and 1 or 0
   record('entry', now, board, period_id, player, head, after.metadata, is_gone and bits + 2 or bits)
   audit_entry(bytes, head .. after.metadata)
   return {'put'}

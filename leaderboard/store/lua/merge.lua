@@ -132,7 +132,7 @@ end
 register('check_sums', check_sums, {'no-writes'})
 
 -- merge_entries: unite the entries of both in the given standings, those of one board.
---   keys   1 hash of the player that goes · 2 hash of the one that stays · 3 gate · 4 kept standings of the board
+--   keys   1 hash of the player that goes · 2 hash of the one that stays · 3 gate
 --          then per standings: order, entries, distinct
 --   args   1 the one that goes · 2 the one that stays · 3 now_ms · 4 revision · 5 season · 6 board · 7 policy · 8 ties
 --          9 number of tiebreaks · then per standings: period id
@@ -148,28 +148,25 @@ local function merge_entries(keys, args)
   if journal_is_full() then return {'journal_full'} end
   local ban = redis.call('HGET', keys[2], 'ban')
   local hidden = ban and not string.find(ban, '^%a+;0;')
-  for i = 1, (#keys - 4) / 3 do
-    local standings, period_id = standings_at(keys, 5, i), args[9 + i]
+  for i = 1, (#keys - 3) / 3 do
+    local standings, period_id = standings_at(keys, 4, i), args[9 + i]
     local found = redis.call('HMGET', standings.entries, old, into)
     if found[1] then
       local gone_entry, before = decode_entry(found[1], tiebreaks), found[2] and decode_entry(found[2], tiebreaks) or nil
       local after = gone_entry
       if before then after = unite_entries(policy, tiebreaks, before, gone_entry) end
       if not after then return {'out_of_range', i} end
-      steps[#steps + 1] = {standings = standings, period_id = period_id, gone = gone_entry, before = before, after = after,
-        kept = redis.call('ZSCORE', keys[4], period_id)}
+      steps[#steps + 1] = {standings = standings, period_id = period_id, gone = gone_entry, before = before, after = after}
     end
   end
   for _, step in ipairs(steps) do
     local standings, before, after, head = step.standings, step.before, step.after, encode_head(step.after)
-    local expires_at = step.kept and step.kept ~= 'inf' and number_text(tonumber(step.kept)) or ''
     -- One after the other: neither may give its name to what was named after the other.
     leave_place(standings, old, step.gone, '', now, board, step.period_id)
     redis.call('ZREM', standings.order, step.gone.prefix .. old)
     if before and not same_place(before, after) then leave_place(standings, into, before, '', now, board, step.period_id) end
-    -- The united one is there before the other goes, so that the entries keep their expiry; an order that has emptied
-    -- gets its own again.
-    write_entry(standings, ties, tiebreaks, into, before, after, head, expires_at, hidden)
+    -- The united one is there before the other goes, so that the entries keep their expiry.
+    write_entry(standings, ties, tiebreaks, into, before, after, head, hidden)
     redis.call('HDEL', standings.entries, old)
     if ties == 'dense' then
       drop_distinct(standings, tiebreaks, step.gone)

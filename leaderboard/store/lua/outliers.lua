@@ -150,7 +150,9 @@ local function approve_outlier(keys, args)
     if journal_is_full() then return {'journal_full'} end
     local head = encode_head(after)
     if before and not same_place(before, after) then leave_place(standings, player, before, '', now, held[1], period_id) end
-    write_entry(standings, args[5], tiebreaks, player, before, after, head, expires_at, known[2])
+    if write_entry(standings, args[5], tiebreaks, player, before, after, head, known[2]) then
+      begin_standings(keys[4], standings, now, held[1], period_id, expires_at)
+    end
     if before and args[5] == 'dense' and not same_result(before, after, tiebreaks) then
       drop_distinct(standings, tiebreaks, before)
     end

@@ -39,13 +39,25 @@ local function known_stand_in(standings, entry, random)
 end
 
 -- The stand-in that a nameless entry from elsewhere gets here. One that is here already keeps its own. One named after
--- somebody who does not stand right there would keep an id that may be erased already: it is named after nobody.
+-- somebody who does not stand right there, hidden or not, would keep an id that may be erased already: it is named after
+-- what stands before that.
 local function admit_stand_in(standings, entry, stand_in)
-  local known = known_stand_in(standings, entry, string.sub(stand_in, -12))
+  local random = string.sub(stand_in, -12)
+  local known = known_stand_in(standings, entry, random)
   if known then return known end
-  local anchor, rest = string.match(stand_in, '^([^\1]*)(\1.*)$')
-  local stands = tonumber(redis.call('ZSCORE', standings.order, entry.prefix .. anchor) or nil) == entry.score
-  return stands and stand_in or rest
+  local anchor, number = string.match(stand_in, '^([^\1]*)\1(%x%x%x%x%x%x%x%x)')
+  local place = pack_number(entry.score) .. entry.prefix
+  local bytes = anchor ~= '' and redis.call('HGET', standings.entries, anchor)
+  number = tonumber(number, 16)
+  if anchor ~= '' and not (bytes and string.sub(bytes, 1, #place) == place) then
+    anchor, number = named_after(standings, count_before(standings.order, entry.score, entry.prefix .. anchor), entry)
+  end
+  -- The same random characters may be those of another place.
+  while true do
+    stand_in = string.format('%s\1%08x%s', anchor, number, random)
+    if redis.call('HEXISTS', standings.entries, stand_in) == 0 then return stand_in end
+    number = number + 1
+  end
 end
 
 -- The nameless entries from this index on that are named after `player`, in order.

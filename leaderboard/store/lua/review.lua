@@ -38,7 +38,7 @@ local function take_back(standings, ties, tiebreaks, player, before, after)
   local shown = redis.call('ZSCORE', standings.order, entry.prefix .. player)
   if former then
     local head = encode_head(former)
-    write_entry(standings, ties, tiebreaks, player, entry, former, head, '', not shown)
+    write_entry(standings, ties, tiebreaks, player, entry, former, head, not shown)
     if ties == 'dense' and shown and not same_result(entry, former, tiebreaks) then
       drop_distinct(standings, tiebreaks, entry)
     end

@@ -90,6 +90,7 @@ end
 --          {"limited", retry_after_ms, reset_ms, "board" or "player"}
 --          {"doubtful", retry_after_ms}: it may have come before, and been forgotten for others
 --          {"banned", ends_ms} · {"ended"}: its ban is over and to be lifted first
+--          {"gone"}: standings that it would count in have expired
 --          {"refused"} · {"unauthenticated"} · {"erased"} · {"merged", into} · {"maintenance"} · {"stale"} · {"closed", state}
 --          {"journal_full"}
 --          {"out_of_range", i}: the i-th number (0 the score, else a tiebreak) of a sum
@@ -167,12 +168,18 @@ local function submit(keys, args)
     local before = bytes and decode_entry(bytes, tiebreaks) or nil
     local after, place = resolve(policy, before, submission, tiebreaks)
     if not after then return {'out_of_range', place} end
-    local bit = tonumber(args[21 + tiebreaks + 3 * i])
-    -- A ban hides nothing that has a place in what is final.
-    local stays = bit < 0 and before and redis.call('ZSCORE', standings.order, before.prefix .. player)
-    steps[i] = {standings = standings, before = before, after = after, bytes = bytes,
-      moved = not (before and same_place(before, after)), hidden = hidden and not stays,
-      period_id = args[19 + tiebreaks + 3 * i], expires_at = args[20 + tiebreaks + 3 * i], bit = math.abs(bit)}
+    local period_id, bit = args[19 + tiebreaks + 3 * i], tonumber(args[21 + tiebreaks + 3 * i])
+    if submission.stamped or correction or approval then
+      local kept = redis.call('ZSCORE', keys[6], period_id)
+      if kept and tonumber(kept) <= now then return {'gone'} end
+    end
+    steps[i] = {standings = standings, before = before, after = after, bytes = bytes, period_id = period_id,
+      expires_at = args[20 + tiebreaks + 3 * i], moved = not (before and same_place(before, after)), hidden = hidden,
+      bit = math.abs(bit)}
+    -- In what is final a ban hides nothing that is shown, and nothing shows what is hidden.
+    if bit < 0 and before then
+      steps[i].hidden = not redis.call('ZSCORE', standings.order, before.prefix .. player)
+    end
   end
 
   local rules, pace, broken = args[15] ~= '' and cmsgpack.unpack(args[15]), nil, {}
@@ -205,8 +212,8 @@ local function submit(keys, args)
       if before and step.moved and (correction or approval or submission.stamped) then
         leave_place(standings, player, before, '', now, board, step.period_id)
       end
-      if write_entry(standings, ties, tiebreaks, player, before, after, head, step.expires_at, step.hidden) then
-        keep_standings(keys[6], now, board, step.period_id, step.expires_at)
+      if write_entry(standings, ties, tiebreaks, player, before, after, head, step.hidden) then
+        begin_standings(keys[6], standings, now, board, step.period_id, step.expires_at)
       end
       if before and ties == 'dense' and not same_result(before, after, tiebreaks) then
         drop_distinct(standings, tiebreaks, before)
