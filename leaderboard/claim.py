@@ -14,6 +14,7 @@ import time
 from redis.exceptions import ResponseError
 
 from leaderboard.archive.database import Archive
+from leaderboard.archive.filling import CUT_OFF, is_import_cut_off
 from leaderboard.archive.readers import known_generation
 from leaderboard.errors import Problem, SettingError
 from leaderboard.keys import Keys
@@ -120,13 +121,15 @@ class Claim:
             except ResponseError as error:
                 raise SettingError(
                     f"LEADERBOARD_DURABILITY is fsync, and the store cannot: {error}. It needs Redis or Valkey from "
-                    "7.2 on, with appendonly yes"
+                    "7.2 on, with appendonly yes; LEADERBOARD_STORE_BINARY names another server for the embedded store"
                 ) from error
 
     def _claim(self) -> list[bytes | None]:
         if self._store.read(("EXISTS", self._keys.rebuild))[0]:
             raise StoreLostError("the store is being rebuilt; `leaderboard rebuild` goes on where it stopped")
         if known_generation(self._archive) is not None:
+            if is_import_cut_off(self._archive):
+                raise StoreLostError(CUT_OFF)
             raise StoreLostError(
                 "the store is empty, but the archive is not: `leaderboard rebuild` fills it from the archive"
             )

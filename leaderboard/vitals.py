@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from leaderboard import journal
-from leaderboard.errors import Problem
+from leaderboard.errors import Problem, SettingError
 from leaderboard.worker.report import WorkerState, read_worker
 
 if TYPE_CHECKING:
     from leaderboard.installation import Installation
+
+log = logging.getLogger(__name__)
 
 #: What a worker is at.
 ARCHIVING, NONE, STUCK = "archiving", "none", "stuck"
@@ -41,6 +44,18 @@ class Vitals:
         if self.worker is None:
             return NONE
         return ARCHIVING if self.worker.problem is None else STUCK
+
+
+def look(lb: Installation) -> Vitals | Problem:
+    """Whether the service can serve: how it is, or why it cannot."""
+    try:
+        lb.claim.check()
+        return read_vitals(lb)
+    except Problem as problem:
+        return problem
+    except SettingError as error:
+        log.error("the store cannot be used: %s", error)
+        return Problem("store_unavailable", str(error), retry_after_s=30)
 
 
 def read_vitals(lb: Installation) -> Vitals:

@@ -302,6 +302,23 @@ def test_a_port_in_use_is_said_before_anything_starts(serve: Callable[..., Serve
     assert not running.data_dir.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("LEADERBOARD_REDIS_URL", "http://somewhere"),
+        ("LEADERBOARD_REDIS_URL", "redis://user:pass/word@somewhere"),
+        ("LEADERBOARD_DATABASE_URL", "postgresql://user@host:port/x"),
+    ],
+)
+def test_an_address_that_is_none_is_said_before_anything_starts(
+    serve: Callable[..., Serve], name: str, address: str
+) -> None:
+    running = serve(**{name: address})
+    assert running.process.wait(WITHIN_S) == 1
+    assert re.fullmatch(rf"Error: {name} cannot be read; [^\n]*\n", running.wrote())
+    assert not running.data_dir.exists()
+
+
 def test_a_second_serve_on_the_same_directory_is_refused(serve: Callable[..., Serve]) -> None:
     first = serve().started()
     (first.data_dir.parent / "serve.out").rename(first.data_dir.parent / "first.out")

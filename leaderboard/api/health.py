@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
@@ -10,11 +9,9 @@ from flask import Blueprint, Response, current_app
 
 from leaderboard.api import answers
 from leaderboard.api.operation import Request, answer, operation
-from leaderboard.errors import Problem, SettingError
-from leaderboard.installation import Installation
-from leaderboard.vitals import Vitals, read_vitals
+from leaderboard.errors import Problem
+from leaderboard.vitals import Vitals, look
 
-log = logging.getLogger(__name__)
 blueprint = Blueprint("health", __name__)
 
 #: The store is looked over this often at most; /readyz needs no credential, so anybody may ask.
@@ -46,22 +43,11 @@ def readyz(request: Request) -> Response:
     lb = request.lb
     checked_at, found = current_app.extensions.get("leaderboard.readiness", (0.0, None))
     if not checked_at or time.monotonic() - checked_at >= CHECK_EVERY_S:
-        found = _check(lb)
+        found = look(lb)
         current_app.extensions["leaderboard.readiness"] = (time.monotonic(), found)
     if isinstance(found, Problem):
         raise found
     return answer(_shape(found))
-
-
-def _check(lb: Installation) -> Vitals | Problem:
-    try:
-        lb.claim.check()
-        return read_vitals(lb)
-    except Problem as problem:
-        return problem
-    except SettingError as error:
-        log.error("the store cannot be used: %s", error)
-        return Problem("store_unavailable", str(error), retry_after_s=30)
 
 
 def _shape(vitals: Vitals) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from leaderboard.api.operation import Request, Text, operation
 from leaderboard.errors import Problem
 from leaderboard.installation import Installation
-from leaderboard.vitals import ARCHIVING, Vitals, read_memory, read_vitals
+from leaderboard.vitals import ARCHIVING, Vitals, look, read_memory, read_vitals
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -51,8 +51,10 @@ class _Look(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         vitals: Vitals | None
+        found = look(self._lb)
+        yield _gauge("ready", "1 when /readyz answers 200, 0 when it does not.", isinstance(found, Vitals))
         try:
-            vitals = read_vitals(self._lb)
+            vitals = found if isinstance(found, Vitals) else read_vitals(self._lb)
         except Problem:
             vitals = None
         yield _gauge("store_up", "1 when the store answers, 0 while it is away.", vitals is not None)

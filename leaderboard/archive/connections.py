@@ -6,12 +6,14 @@ import os
 import sqlite3
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from leaderboard.errors import SettingError
 from leaderboard.settings import Settings
@@ -59,12 +61,16 @@ def make_file(path: Path) -> None:
         # SQLite has on it in this process.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            # Beside a file that is gone they are of no use, and in the way of whoever has it open still.
+            for beside in ("-wal", "-shm"):
+                path.with_name(path.name + beside).unlink(missing_ok=True)
     except OSError as error:
         raise SettingError(f"the archive {path} cannot be made: {error.strerror}") from error
 
 
 def sqlite_engine(path: Path) -> Engine:
-    """Connections to a file that is there; one that is not is never made by connecting."""
+    """Connections to a file that is there; one that is not is never made by connecting. A file that was taken away or
+    exchanged under a connection is noticed before its next use: what is written there, nobody would find."""
 
     def connect() -> sqlite3.Connection:
         # Without an isolation level sqlite3 begins nothing by itself: `begin` below does.
@@ -85,7 +91,22 @@ def sqlite_engine(path: Path) -> Engine:
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_timeout=WAIT_S, hide_parameters=True)
     event.listen(engine, "begin", begin)
+    event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(path)))
+    event.listen(engine, "checkout", partial(_check_file, path))
     return engine
+
+
+def _check_file(path: Path, _: sqlite3.Connection, record: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:
+    if record.info["file"] != _identity(path):
+        raise InvalidatePoolError
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def postgresql_engine(settings: Settings) -> Engine:

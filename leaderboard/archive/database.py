@@ -56,10 +56,16 @@ class Archive:
         On SQLite it is the only one that writes, from its start on. When the Problem comes from the commit itself, the
         changes may have been made all the same: the connection broke before the database could say so.
         """
-        with failures_as_problems(), self._engine.connect() as connection:
-            connection.execution_options(**_WRITE[self.dialect])
-            with connection.begin():
-                yield connection
+        try:
+            with failures_as_problems(), self._engine.connect() as connection:
+                connection.execution_options(**_WRITE[self.dialect])
+                with connection.begin():
+                    yield connection
+        except Problem as problem:
+            if problem.code == "archive_unavailable":
+                # A connection to a file that was read-only when it was opened is so for ever.
+                self._engine.dispose()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -41,13 +41,17 @@ def failures_as_problems() -> Iterator[None]:
             raise
         # Neither the driver nor SQLAlchemy repeats a password, and parameters are hidden (connections.py).
         log.warning("the archive is away or refuses: %s", getattr(error, "orig", None) or error)
-        detail = "The archive's file is damaged: `leaderboard doctor` says more." if _is_damaged(error) else None
-        raise Problem("archive_unavailable", detail, retry_after_s=RETRY_AFTER_S) from error
+        raise Problem("archive_unavailable", _detail(error), retry_after_s=RETRY_AFTER_S) from error
 
 
-def _is_damaged(error: SQLAlchemyError) -> bool:
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
-    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+def _detail(error: SQLAlchemyError) -> str | None:
+    """What is said of a file. What PostgreSQL says may name hosts and users, so it stands in the log alone."""
+    cause = getattr(error, "orig", None)
+    if not isinstance(cause, sqlite3.Error):
+        return None
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return "The archive's file is damaged: `leaderboard doctor` says more."
+    return f"The archive's file refuses this now: {cause}."
 
 
 def _is_away(error: SQLAlchemyError) -> bool:

@@ -15,11 +15,22 @@ if TYPE_CHECKING:
 
 _NAME = "filling"
 
+#: Begins what is noted by an import of a whole installation, which makes the store when it has all rows.
+IMPORT = "import "
+
+CUT_OFF = "an import of a whole installation was cut off here: run `leaderboard import installation FILE` again"
+
 
 def filled_by(connection: Connection, archive: Archive) -> str | None:
     """Who fills it, or did so last without getting to the end; None for an archive that is whole."""
     installation = archive.tables.installation
     return connection.scalar(select(installation.c.value).where(installation.c.name == _NAME))
+
+
+def is_import_cut_off(archive: Archive) -> bool:
+    """Whether an archive that holds something is what an import has brought so far. It may be going on."""
+    with archive.read() as connection:
+        return (filled_by(connection, archive) or "").startswith(IMPORT)
 
 
 def note_filling(connection: Connection, archive: Archive, by: str) -> None:

@@ -23,13 +23,14 @@ DATA_DIR = click.option(
 
 
 @contextmanager
-def connected(data_dir: Path | None, *, start_store: bool = False) -> Iterator[Installation]:
+def connected(data_dir: Path | None, *, start_store: bool = False, durably: bool = True) -> Iterator[Installation]:
     """The installation of the settings: its store by address, or the embedded one of a running `serve`.
 
-    With `start_store` an embedded one that does not run is started, and stopped again. Raises SettingError.
+    With `start_store` an embedded one that does not run is started, and stopped again. Not `durably`: a change is not
+    waited for as LEADERBOARD_DURABILITY says, as what it answers must be shown in any case. Raises SettingError.
     """
     from leaderboard.installation import open_installation  # noqa: PLC0415 - quick --help
-    from leaderboard.settings import load_settings  # noqa: PLC0415 - quick --help
+    from leaderboard.settings import Durability, load_settings  # noqa: PLC0415 - quick --help
     from leaderboard.store.embedded import EmbeddedStore  # noqa: PLC0415 - quick --help
     from leaderboard.store.socket_path import running_store_url  # noqa: PLC0415 - quick --help
 
@@ -39,12 +40,17 @@ def connected(data_dir: Path | None, *, start_store: bool = False) -> Iterator[I
     if settings.redis_url is None:
         url = running_store_url(settings.data_dir / "store")
         if url is None and not start_store:
-            raise SettingError("no store: set LEADERBOARD_REDIS_URL, or name the --data-dir of a running `serve`")
+            raise SettingError(
+                f"no store: set LEADERBOARD_REDIS_URL, or name the --data-dir of a running `serve` (none runs in "
+                f"{settings.data_dir})"
+            )
         if url is None:
             store = EmbeddedStore(settings)
             store.start()
             url = store.url
         settings = replace(settings, redis_url=url)
+    if not durably:
+        settings = replace(settings, durability=Durability.EVERYSEC)
     try:
         lb = open_installation(settings)
         try:

@@ -36,7 +36,7 @@ def create(name: str, role: str, scopes: tuple[str, ...], days: int | None, data
         raise click.UsageError(f"--scope {unknown[0]}: there are {', '.join(Scope)}")
     if scopes and role != "admin":
         raise click.UsageError("--scope is for keys of role admin")
-    with connected(data_dir) as lb:
+    with connected(data_dir, durably=False) as lb:
         lb.claim.check()
         issued = lb.credentials.create(
             name,
@@ -77,7 +77,7 @@ def rotate(key_id: str, overlap_s: int, data_dir: Path | None) -> None:
     """Give the key with this id a new secret and print it; it cannot be shown again."""
     from leaderboard.audit import by_cli  # noqa: PLC0415 - quick --help
 
-    with connected(data_dir) as lb:
+    with connected(data_dir, durably=False) as lb:
         click.echo(lb.credentials.rotate(key_id, overlap_s, by_cli("rotate_key")).secret)
 
 

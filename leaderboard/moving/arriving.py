@@ -21,7 +21,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from leaderboard import journal
 from leaderboard.archive import readers
-from leaderboard.archive.filling import end_filling, note_filling
+from leaderboard.archive.filling import IMPORT, end_filling, note_filling
 from leaderboard.archive.readers import Position
 from leaderboard.errors import LeaderboardError
 from leaderboard.moving import values
@@ -125,7 +125,7 @@ def _begin(lb: Installation, whole: Whole, anew: bool) -> _Begun:
         # No store has this generation until one is made from what comes in.
         generation = secrets.token_hex(8)
         readers.begin_anew(connection, archive, Position(generation, 0, generation, 0, generation, b"", 0))
-        note_filling(connection, archive, f"import {whole.sha256[:16]}")
+        note_filling(connection, archive, f"{IMPORT}{whole.sha256[:16]}")
         begun = _Begun(whole.sha256)
         _note(connection, archive, begun)
     # Whoever looked before that transaction may have claimed the store after we did.

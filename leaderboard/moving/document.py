@@ -136,7 +136,7 @@ def check_beginning(beginning: dict[str, Any], kind: str) -> None:
     if beginning[BEGINNING] != FORMAT:
         raise WrongValue(f"it is of form {beginning[BEGINNING]!r}, and this version reads form {FORMAT}")
     if beginning.get("kind") != kind:
-        raise WrongValue(f"it is the export of a {beginning.get('kind')}, not of a {kind}")
+        raise WrongValue(f"it is an export of the kind {beginning.get('kind')}, not {kind}")
 
 
 @contextmanager

@@ -6,14 +6,14 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leaderboard.audit import by_cli
 from leaderboard.callers import Role
 from leaderboard.errors import SettingError
 from leaderboard.installation import open_installation
-from leaderboard.settings import Settings
+from leaderboard.settings import Durability, Settings
 
 #: The variables in the file: those that would otherwise give the keys as settings.
 ADMIN_KEY = "LEADERBOARD_ADMIN_KEY"
@@ -44,7 +44,9 @@ def first_keys(settings: Settings) -> FirstKeys:
     """
     path = settings.data_dir / FILE
     kept = _read(path)
-    lb = open_installation(settings)
+    # Not waiting for replicas: a secret that was not safe in time would be known to nobody. A key that is lost all the
+    # same is made anew at the next start.
+    lb = open_installation(replace(settings, durability=Durability.EVERYSEC))
     try:
         lb.claim.check()
         credentials = lb.credentials

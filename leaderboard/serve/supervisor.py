@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import click
 
-from leaderboard.addresses import archive_address, store_address
+from leaderboard.addresses import archive_address, store_address, store_options
 from leaderboard.child import Child
 from leaderboard.errors import SettingError
 from leaderboard.serve.announcement import announcement
@@ -206,6 +206,10 @@ def serve(
     app: str = "leaderboard:create_app()",
 ) -> None:
     """Run the whole service until SIGTERM or Ctrl-C; raise SettingError when it cannot start."""
+    # Else each child would say so, again and again.
+    archive_address(settings)
+    if settings.redis_url is not None:
+        store_options(settings.redis_url)
     with StopRequest() as stop:
         Supervisor(settings, app=app, workers=workers, stop=stop).run(host, port, demo=demo)
 

@@ -48,6 +48,11 @@ RETRY_S = 1.0
 #: How long a worker that was told to stop still archives what is left.
 FINISH_S = 5.0
 
+_MISSING = (
+    "the archive is new, and the store is not: `leaderboard rebuild --archive` fills the archive; "
+    "if it was taken away, put it back"
+)
+
 #: An idle reader renews its lease this often.
 RENEW_MS = readers.LEASE_MS // 3
 
@@ -184,18 +189,20 @@ class Drain:
 
     def _take_over(self) -> Position | None:
         lb = self._lb
-        lb.archive.migrate()
         lb.claim.check()
         mark = journal.read_mark(lb.store, lb.keys)
         if mark is None:
             raise DivergedError("the store is being rebuilt")
+        had_archive = bool(mark.archived or mark.rebuilt)
+        if had_archive and not lb.archive.exists():
+            # Not made by us: what is put back in its place may have its log beside it.
+            raise DivergedError(_MISSING)
+        lb.archive.migrate()
         try:
             position = readers.take_lease(lb.archive, self._owner, lb.clock.now_ms())
         except LookupError:
-            if mark.archived or mark.rebuilt:
-                raise DivergedError(
-                    "the archive is new, and the store is not: `leaderboard rebuild --archive` fills the archive"
-                ) from None
+            if had_archive:
+                raise DivergedError(_MISSING) from None
             readers.begin(lb.archive, mark.generation)
             position = readers.take_lease(lb.archive, self._owner, lb.clock.now_ms())
         if position is None:

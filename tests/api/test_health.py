@@ -160,6 +160,7 @@ def test_the_metrics_of_an_installation_that_is_well(
     used = found.pop("store_used_memory_bytes")
     assert used == pytest.approx(raw.info("memory")["used_memory"], rel=0.5)
     assert found == {
+        "ready": 1,
         "store_up": 1,
         "journal_records": 0,
         "journal_records_limit": settings.journal_records_most,
@@ -191,7 +192,17 @@ def test_a_worker_that_is_stuck_is_not_up(api: Client, app: Flask) -> None:
 
 def test_while_the_store_is_away_the_metrics_say_so(make: Callable[..., Client]) -> None:
     api = make(redis_url=f"redis://127.0.0.1:{free_port()}")
-    assert numbers(api) == {"store_up": 0, "journal_records_limit": 1_000_000}
+    assert numbers(api) == {"ready": 0, "store_up": 0, "journal_records_limit": 1_000_000}
+
+
+def test_a_store_that_must_not_be_used_is_up_and_not_ready(api: Client, raw: redis.Redis) -> None:
+    api.define()
+    raw.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        found = numbers(api)
+    finally:
+        raw.config_set("maxmemory-policy", "noeviction")
+    assert (found["ready"], found["store_up"]) == (0, 1)
 
 
 def test_a_store_that_does_not_say_how_much_memory_it_uses_is_up(

@@ -361,6 +361,59 @@ def test_a_file_that_is_gone_is_an_archive_that_is_away_and_is_not_made_again(in
     assert list(file.parent.iterdir()) == []
 
 
+def test_a_file_that_was_taken_away_under_a_connection_is_gone(in_a_file: Archive, file: Path) -> None:
+    with in_a_file.write() as connection:
+        note(in_a_file, connection, "a", "1")
+    aside = file.rename(file.with_name("aside"))
+    for _ in range(2):
+        with pytest.raises(Problem) as raised, in_a_file.write():
+            pytest.fail("nobody would find what is written there")
+        assert_away(raised)
+    aside.rename(file)
+    assert all_noted(in_a_file) == {"a": "1"}
+
+
+def test_a_file_that_was_exchanged_under_a_connection_is_the_new_one(in_a_file: Archive, file: Path) -> None:
+    with in_a_file.write() as connection:
+        note(in_a_file, connection, "a", "1")
+    copy = file.with_name("copy")
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    with in_a_file.write() as connection:
+        note(in_a_file, connection, "a", "2")
+    for beside in ("-wal", "-shm"):
+        file.with_name(file.name + beside).unlink()
+    copy.replace(file)
+    assert all_noted(in_a_file) == {"a": "1"}
+
+
+def test_a_new_file_is_made_although_another_has_the_former_open(in_a_file: Archive, file: Path) -> None:
+    with in_a_file.write() as connection:
+        note(in_a_file, connection, "a", "1")
+    with in_a_file.read():
+        file.unlink()
+        another = Archive(Settings(data_dir=file.parent))
+        another.migrate()
+        assert all_noted(another) == {}
+        with another.write() as connection:
+            note(another, connection, "b", "2")
+    assert all_noted(in_a_file) == {"b": "2"}
+    another.close()
+
+
+def test_a_file_that_may_be_written_to_again_is_written_to(in_a_file: Archive) -> None:
+    with in_a_file.write() as connection:
+        note(in_a_file, connection, "a", "1")
+        # For as long as it is open: as with a file that may only be read when it is opened.
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    with pytest.raises(Problem, match="readonly database") as raised, in_a_file.write() as connection:
+        note(in_a_file, connection, "a", "2")
+    assert_away(raised)
+    with in_a_file.write() as connection:
+        note(in_a_file, connection, "a", "3")
+    assert all_noted(in_a_file) == {"a": "3"}
+
+
 def test_a_full_disk_is_an_archive_that_is_away(in_a_file: Archive) -> None:
     def fill() -> None:
         with in_a_file.write() as connection:

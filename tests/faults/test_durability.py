@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 import redis
+from click.testing import CliRunner
 
 from leaderboard import create_app
+from leaderboard.cli import main
 from leaderboard.errors import SettingError
 from leaderboard.installation import open_installation
 from leaderboard.serve import supervisor
+from leaderboard.serve.first_start import first_keys
 from leaderboard.settings import Durability, Settings, load_settings
 from leaderboard.store.engine import packaged_binary
 from tests.client import ADMIN_KEY, SERVER_KEY, Client
@@ -115,6 +118,26 @@ def test_without_enough_replicas_nothing_is_acknowledged(tmp_path: Path) -> None
         response = api.admin.call("PUT", "/v1/admin/boards/main", {})
         assert (response.status_code, response.get_json()["code"]) == (503, "not_durable")
         assert response.headers["Retry-After"] == "1"
+
+
+def test_a_secret_is_shown_although_no_replica_has_its_key(tmp_path: Path) -> None:
+    with server(tmp_path / "store") as store:
+        url = f"redis://127.0.0.1:{store.port}"
+        settings = Settings(redis_url=url, data_dir=tmp_path / "data", durability=Durability.REPLICATED)
+        first = first_keys(settings)
+        assert (tmp_path / "data" / "keys.env").read_text().count("lbk_") == len(first.made) == 2
+        environment = {
+            "LEADERBOARD_REDIS_URL": url, "LEADERBOARD_DATA_DIR": str(tmp_path / "data"),
+            "LEADERBOARD_DURABILITY": "replicated",
+        }  # fmt: skip
+        made = CliRunner().invoke(main, ["keys", "create", "ci", "--role", "admin"], env=environment)
+        assert made.exit_code == 0, made.output
+        key_id = made.output.split("_")[1]
+        rotated = CliRunner().invoke(main, ["keys", "rotate", key_id], env=environment)
+        lb = open_installation(settings)
+        for secret in (*first.made.values(), made.output.strip(), rotated.output.strip()):
+            assert lb.credentials.check(secret) is not None
+        lb.close()
 
 
 def test_a_submission_is_acknowledged_when_it_is_on_the_disk(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from leaderboard.errors import Problem
 from leaderboard.installation import Installation, open_installation
 from leaderboard.journal import JournalGapError
 from leaderboard.rebuild import needed, rebuild
+from leaderboard.rebuild.archive import fill_archive
 from leaderboard.relation import CLOCKS_MS, Relation
 from leaderboard.settings import Settings
 from leaderboard.worker.drain import BATCH, DivergedError, Drain
@@ -335,6 +336,36 @@ def test_a_new_archive_beside_an_old_store_is_not_begun(place: Place) -> None:
     assert readers.read_position(new.archive) is None
     # The old one goes on.
     assert place.drain()
+
+
+@pytest.mark.parametrize("mend", ["put back", "filled anew"])
+def test_an_archive_that_was_taken_away_under_the_worker_is_missed(place_on_sqlite: Place, mend: str) -> None:
+    place = place_on_sqlite
+    api, lb = place.api(), place.installation()
+    api.define()
+    play(api, "alice")
+    drain = Drain(lb)
+    while drain.step():
+        pass
+    file = place.folder / "archive.sqlite"
+    aside = file.rename(place.folder / "aside")
+    play(api, "bob")
+    waiting = numbers(place.raw)
+    with pytest.raises(Problem, match="archive_unavailable"):
+        drain.step()
+    # Whose log still lies there is not made anew by the worker.
+    with pytest.raises(DivergedError, match="if it was taken away, put it back"):
+        drain.step()
+    assert not file.exists()
+    assert numbers(place.raw) == waiting
+    if mend == "put back":
+        aside.rename(file)
+        while drain.step():
+            pass
+    else:
+        fill_archive(lb)
+    assert numbers(place.raw) == []
+    assert_archive_is_store(lb.archive, place.raw)
 
 
 def test_a_new_archive_beside_a_store_that_was_rebuilt_is_not_begun(place: Place) -> None:

@@ -414,7 +414,7 @@ def test_an_export_that_was_cut_off_changes_nothing(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"kind": "installation"}, "it is the export of a installation, not of a board"),
+        ({"kind": "installation"}, "it is an export of the kind installation, not board"),
         ({"definition": {"order": "sideways"}}, "the definition in its first line is not right"),
         ({"definition": {"segments": ["country"]}}, "says nothing that could be a board"),
         ({"definition": None}, "the definition in its first line is not right"),

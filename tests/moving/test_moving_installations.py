@@ -236,7 +236,7 @@ def damaged(whole: bytes) -> Iterator[tuple[str, bytes]]:
     yield "not a file that", b"player,score\na,1\n"
     yield "not a file that", whole[1:]
     yield "reads form 1", whole.replace(b'"leaderboard_export":1', b'"leaderboard_export":2')
-    yield "not of a installation", whole.replace(b'"kind":"installation"', b'"kind":"board"')
+    yield "of the kind board, not installation", whole.replace(b'"kind":"installation"', b'"kind":"board"')
 
 
 def test_a_file_that_is_not_whole_changes_nothing(two_on_sqlite: list[Place], raw: redis.Redis, tmp_path: Path) -> None:
@@ -387,8 +387,9 @@ def test_killed_again_and_again_it_goes_on_and_nobody_is_let_in_before(
         assert process.returncode == -signal.SIGKILL
         reached.append(progress_of(there)["line"])
         # Nothing is claimed, rebuilt or answered from a part of it.
-        with pytest.raises(StoreLostError):
+        with pytest.raises(StoreLostError, match="an import of a whole installation was cut off here"):
             there.lb.claim.check()
+        assert "run `leaderboard import installation FILE` again" in there.run("rebuild", status=1)
         with pytest.raises(RebuildError):
             rebuild(there.lb)
         assert needed(there.lb) is None
