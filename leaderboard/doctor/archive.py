@@ -44,7 +44,7 @@ def look_at_archive(place: Place) -> Finding:
             IF_DAMAGED,
         )
     if revision == head:
-        return ok(f"{summary}, tables of revision {revision}")
+        return _try_to_write(place, f"{summary}, tables of revision {revision}")
     # Revisions are numbered.
     if revision > head:
         return problem(
@@ -57,6 +57,21 @@ def look_at_archive(place: Place) -> Finding:
         f"The tables are of an older version than this one, which uses revision {head}.",
         "Start `leaderboard worker` of this version: it brings them up to date. Older ones then archive no more.",
     )
+
+
+def _try_to_write(place: Place, summary: str) -> Finding:
+    """A transaction that changes nothing; on PostgreSQL that says little."""
+    try:
+        with place.archive.write():
+            pass
+    except Problem as error:
+        return problem(
+            summary,
+            f"The archive can be read, but takes no changes: {_cause(error)}",
+            "See who may write to the file and its directory, how they are mounted, and who else has it open; until "
+            "then the journal grows. The worker tries again by itself.",
+        )
+    return ok(summary)
 
 
 def _cause(error: Problem) -> str:

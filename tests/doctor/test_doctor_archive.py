@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
+from leaderboard.archive import connections
 from tests.conftest import SetClock
 from tests.databases import PostgreSQL
 from tests.doctor.conftest import Ground
@@ -122,6 +125,15 @@ def test_a_file_that_is_damaged_is_a_problem(well: Ground, pages: slice, told_by
     assert (told.exit_code, told.complaints["archive.answers"]) == (1, "problem")
     assert told_by in told.says("archive.answers")
     assert "put a backup in its place" in told.says("archive.answers")
+
+
+def test_an_archive_that_takes_no_changes_is_a_problem(well: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "WAIT_S", 0.01)
+    with closing(sqlite3.connect(well.folder / "archive.sqlite", isolation_level=None)) as another:
+        another.execute("BEGIN IMMEDIATE")
+        told = well.doctor()
+    assert told.complaints == {"archive.answers": "problem"}
+    assert "takes no changes: database is locked" in told.says("archive.answers")
 
 
 def test_an_archive_of_a_newer_version_is_a_problem(well: Ground) -> None:
