@@ -36,7 +36,7 @@ def failures_as_problems() -> Iterator[None]:
     """Raise Problem `archive_unavailable` for what passes by itself or with an operator's help, and nothing else."""
     try:
         yield
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         if not _is_away(error):
             raise
         # Neither the driver nor SQLAlchemy repeats a password, and parameters are hidden (connections.py).
@@ -44,9 +44,9 @@ def failures_as_problems() -> Iterator[None]:
         raise Problem("archive_unavailable", _detail(error), retry_after_s=RETRY_AFTER_S) from error
 
 
-def _detail(error: SQLAlchemyError) -> str | None:
+def _detail(error: Exception) -> str | None:
     """What is said of a file. What PostgreSQL says may name hosts and users, so it stands in the log alone."""
-    cause = getattr(error, "orig", None)
+    cause = getattr(error, "orig", error)
     if not isinstance(cause, sqlite3.Error):
         return None
     if getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -54,10 +54,11 @@ def _detail(error: SQLAlchemyError) -> str | None:
     return f"The archive's file refuses this now: {cause}."
 
 
-def _is_away(error: SQLAlchemyError) -> bool:
+def _is_away(error: Exception) -> bool:
+    cause = getattr(error, "orig", error)
+    if isinstance(cause, sqlite3.Error):
+        # The low byte is the kind; the rest says more.
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _SQLITE_AWAY
     if not isinstance(error, DBAPIError):
         return isinstance(error, PoolTimeoutError)
-    if isinstance(error.orig, sqlite3.Error):
-        # The low byte is the kind; the rest says more.
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_AWAY
     return error.connection_invalidated or isinstance(error.orig, _POSTGRESQL_AWAY)

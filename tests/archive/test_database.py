@@ -369,6 +369,9 @@ def test_a_file_that_was_taken_away_under_a_connection_is_gone(in_a_file: Archiv
         with pytest.raises(Problem) as raised, in_a_file.write():
             pytest.fail("nobody would find what is written there")
         assert_away(raised)
+        with pytest.raises(Problem) as raised:
+            in_a_file.tidy()
+        assert_away(raised)
     aside.rename(file)
     assert all_noted(in_a_file) == {"a": "1"}
 
