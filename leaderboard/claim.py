@@ -14,7 +14,7 @@ import time
 from redis.exceptions import ResponseError
 
 from leaderboard.archive.database import Archive
-from leaderboard.archive.filling import CUT_OFF, is_import_cut_off
+from leaderboard.archive.filling import HALF_IMPORTED, is_half_imported
 from leaderboard.archive.readers import known_generation
 from leaderboard.errors import Problem, SettingError
 from leaderboard.keys import Keys
@@ -128,8 +128,8 @@ class Claim:
         if self._store.read(("EXISTS", self._keys.rebuild))[0]:
             raise StoreLostError("the store is being rebuilt; `leaderboard rebuild` goes on where it stopped")
         if known_generation(self._archive) is not None:
-            if is_import_cut_off(self._archive):
-                raise StoreLostError(CUT_OFF)
+            if is_half_imported(self._archive):
+                raise StoreLostError(HALF_IMPORTED)
             raise StoreLostError(
                 "the store is empty, but the archive is not: `leaderboard rebuild` fills it from the archive"
             )

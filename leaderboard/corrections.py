@@ -63,7 +63,7 @@ def correct_entry(
     reply = lb.store.change(*prepared.call, act_on)
     if reply[0] == b"ended":
         lift_if_over(lb, submission.player)
-    if reply[0] in (b"stale", b"ended"):
+    if reply[0] in (b"stale", b"ended", b"gone"):
         raise StaleError
     result = read_reply(prepared, reply)
     if isinstance(result, Problem):

@@ -131,7 +131,7 @@ def _approve(lb: Installation, snapshot: Snapshot, *, review: str, held: Held, a
     reply = lb.store.change(*prepared.call, _act_on(act, board.id, review, ReviewState.OPEN, ReviewState.APPROVED))
     if reply[0] == b"ended":
         lift_if_over(lb, player_of(review))
-    if reply[0] in (b"stale", b"ended"):
+    if reply[0] in (b"stale", b"ended", b"gone"):
         raise StaleError
     result = read_reply(prepared, reply)
     if isinstance(result, Problem):

@@ -16,9 +16,10 @@ then
     attempt      player, created_ms, board, attempt, attempt as it is kept, how many were opened ("" where that is not
                  counted): store/lua/attempt.lua
     close_attempt  player, board, attempt: it was scored, has expired, or gave way
-    entry        board, period id, player, entry without its metadata, metadata, bits: put there as it is, not by a
-                 submission. 1 where it is hidden; 2 where only the archive has the standings, and has the last word on
-                 both its hiding (leaderboard/archive/past.py) and its stand-in
+    entry        board, period id, player, entry without its metadata, metadata, 1 where it is hidden: put there as it
+                 is, not by a submission
+    past_entry   the same, for standings that only the archive has: it finds out under which stand-in, and whether
+                 hidden (leaderboard/archive/past.py)
     standings    board, period id, expires_ms or false: it has its first entry
     remove       board, period id, player
     hide         board, period id, player, 1 where its entry is hidden from now on and 0 where it is shown again
@@ -75,6 +76,11 @@ class Mark:
     token: str
     #: It began with what an archive held: an archive that holds nothing is not this one's.
     rebuilt: bool = False
+
+    @property
+    def had_archive(self) -> bool:
+        """Whether an archive that holds nothing cannot be this store's."""
+        return self.rebuilt or self.archived > 0
 
 
 def read_mark(store: Store, keys: Keys) -> Mark | None:

@@ -46,16 +46,16 @@ class Vitals:
         return ARCHIVING if self.worker.problem is None else STUCK
 
 
-def look(lb: Installation) -> Vitals | Problem:
-    """Whether the service can serve: how it is, or why it cannot."""
+def why_not_ready(lb: Installation) -> Problem | None:
+    """Why the service must not serve; None where it can. Claims a store that is new."""
     try:
         lb.claim.check()
-        return read_vitals(lb)
     except Problem as problem:
         return problem
     except SettingError as error:
         log.error("the store cannot be used: %s", error)
         return Problem("store_unavailable", str(error), retry_after_s=30)
+    return None
 
 
 def read_vitals(lb: Installation) -> Vitals:

@@ -53,6 +53,20 @@ def test_an_order_that_was_empty_goes_with_the_entries(
     assert expiries(raw, today(clock)) == before
 
 
+def test_what_lost_its_entries_goes_no_earlier(api: Client, raw: redis.Redis, clock: SetClock) -> None:
+    api.define(periods=[daily(30, 10 * DAY_S)], late_s=10 * DAY_S)
+    api.submit("alice", 5)
+    day, at = today(clock), show_instant(clock.at_ms)
+    before = expiries(raw, day)
+    api.admin.delete(f"/v1/admin/boards/main/entries/alice?period=daily&period_id={day}&reason=x")
+    assert expiries(raw, day) == {}
+    clock.pass_ms(2 * DAY_MS)
+    api.define(periods=[daily(11, 10 * DAY_S)], late_s=10 * DAY_S)
+    api.submit("bob", 3, achieved_at=at)
+    assert expiries(raw, day) == before
+    assert api.table(query=f"&period=daily&period_id={day}") == [(1, "bob", 3)]
+
+
 def test_seasons_that_are_kept_for_ever_are_so_when_the_next_are_not(api: Client, raw: redis.Redis) -> None:
     season = {"kind": "season", "settle_delay_s": DAY_S}
     api.define(periods=[season])

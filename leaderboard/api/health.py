@@ -10,7 +10,8 @@ from flask import Blueprint, Response, current_app
 from leaderboard.api import answers
 from leaderboard.api.operation import Request, answer, operation
 from leaderboard.errors import Problem
-from leaderboard.vitals import Vitals, look
+from leaderboard.installation import Installation
+from leaderboard.vitals import Vitals, read_vitals, why_not_ready
 
 blueprint = Blueprint("health", __name__)
 
@@ -43,11 +44,18 @@ def readyz(request: Request) -> Response:
     lb = request.lb
     checked_at, found = current_app.extensions.get("leaderboard.readiness", (0.0, None))
     if not checked_at or time.monotonic() - checked_at >= CHECK_EVERY_S:
-        found = look(lb)
+        found = _check(lb)
         current_app.extensions["leaderboard.readiness"] = (time.monotonic(), found)
     if isinstance(found, Problem):
         raise found
     return answer(_shape(found))
+
+
+def _check(lb: Installation) -> Vitals | Problem:
+    try:
+        return why_not_ready(lb) or read_vitals(lb)
+    except Problem as problem:
+        return problem
 
 
 def _shape(vitals: Vitals) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from leaderboard.api.operation import Request, Text, operation
 from leaderboard.errors import Problem
 from leaderboard.installation import Installation
-from leaderboard.vitals import ARCHIVING, Vitals, look, read_memory, read_vitals
+from leaderboard.vitals import ARCHIVING, Vitals, read_memory, read_vitals, why_not_ready
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -51,12 +51,12 @@ class _Look(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         vitals: Vitals | None
-        found = look(self._lb)
-        yield _gauge("ready", "1 when /readyz answers 200, 0 when it does not.", isinstance(found, Vitals))
         try:
-            vitals = found if isinstance(found, Vitals) else read_vitals(self._lb)
+            vitals = read_vitals(self._lb)
         except Problem:
             vitals = None
+        is_ready = vitals is not None and why_not_ready(self._lb) is None
+        yield _gauge("ready", "1 when /readyz answers 200, 0 when it does not.", is_ready)
         yield _gauge("store_up", "1 when the store answers, 0 while it is away.", vitals is not None)
         yield _gauge(
             "journal_records_limit",

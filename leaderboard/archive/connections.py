@@ -13,7 +13,6 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from leaderboard.errors import SettingError
 from leaderboard.settings import Settings
@@ -54,18 +53,30 @@ def sqlite_file(settings: Settings) -> Path | None:
 
 
 def make_file(path: Path) -> None:
-    """Make an empty file that only we can read, and its directory, where there is none. Raises SettingError."""
+    """Make an empty file that only we can read, and its directory, where there is none.
+
+    Raises SettingError, also where the log of a file that is gone lies there: the two belong together, and whoever has
+    them open still would break a new file.
+    """
+    left = [beside for end in ("-wal", "-shm") if (beside := path.with_name(path.name + end)).exists()]
+    if left and not path.exists():
+        raise SettingError(
+            f"the archive {path} is gone, and {left[0].name} is still there: put the file back; or, if it is lost, "
+            f"delete {' and '.join(one.name for one in left)}, too"
+        )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Never opened when it is there (another process may be faster): closing it again would drop the locks that
         # SQLite has on it in this process.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            # Beside a file that is gone they are of no use, and in the way of whoever has it open still.
-            for beside in ("-wal", "-shm"):
-                path.with_name(path.name + beside).unlink(missing_ok=True)
     except OSError as error:
         raise SettingError(f"the archive {path} cannot be made: {error.strerror}") from error
+
+
+class _Connection(sqlite3.Connection):
+    #: Which file it is to, as it was named before it was opened.
+    file: tuple[int, int] | None
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -73,10 +84,13 @@ def sqlite_engine(path: Path) -> Engine:
     exchanged under a connection is noticed before its next use: what is written there, nobody would find."""
 
     def connect() -> sqlite3.Connection:
+        file = _identity(path)
         # Without an isolation level sqlite3 begins nothing by itself: `begin` below does.
         connection = sqlite3.connect(
-            f"{path.as_uri()}?mode=rw", uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False
-        )
+            f"{path.as_uri()}?mode=rw", uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False,
+            factory=_Connection,
+        )  # fmt: skip
+        connection.file = file
         try:
             _use_wal(connection)
             for pragma in _PRAGMAS:
@@ -91,13 +105,12 @@ def sqlite_engine(path: Path) -> Engine:
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_timeout=WAIT_S, hide_parameters=True)
     event.listen(engine, "begin", begin)
-    event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(path)))
     event.listen(engine, "checkout", partial(_check_file, path))
     return engine
 
 
-def _check_file(path: Path, _: sqlite3.Connection, record: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:
-    if record.info["file"] != _identity(path):
+def _check_file(path: Path, connection: _Connection, *_: object) -> None:
+    if connection.file is None or connection.file != _identity(path):
         raise InvalidatePoolError
 
 

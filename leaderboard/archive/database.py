@@ -62,7 +62,7 @@ class Archive:
                 with connection.begin():
                     yield connection
         except Problem as problem:
-            if problem.code == "archive_unavailable":
+            if self._file is not None and problem.code == "archive_unavailable":
                 # A connection to a file that was read-only when it was opened is so for ever.
                 self._engine.dispose()
             raise

@@ -18,7 +18,10 @@ _NAME = "filling"
 #: Begins what is noted by an import of a whole installation, which makes the store when it has all rows.
 IMPORT = "import "
 
-CUT_OFF = "an import of a whole installation was cut off here: run `leaderboard import installation FILE` again"
+HALF_IMPORTED = (
+    "an import of a whole installation has not come to its end here: if none runs, "
+    "run `leaderboard import installation FILE` again"
+)
 
 
 def filled_by(connection: Connection, archive: Archive) -> str | None:
@@ -27,7 +30,7 @@ def filled_by(connection: Connection, archive: Archive) -> str | None:
     return connection.scalar(select(installation.c.value).where(installation.c.name == _NAME))
 
 
-def is_import_cut_off(archive: Archive) -> bool:
+def is_half_imported(archive: Archive) -> bool:
     """Whether an archive that holds something is what an import has brought so far. It may be going on."""
     with archive.read() as connection:
         return (filled_by(connection, archive) or "").startswith(IMPORT)

@@ -79,6 +79,7 @@ class _Batch(Gathered):
             b"decide": self._decide,
             b"reopen": self._reopen,
             b"entry": self._put_entry,
+            b"past_entry": self._put_past_entry,
             b"standings": self._standings_begun,
             b"remove": self._remove,
             b"hide": self._hide,
@@ -180,14 +181,18 @@ class _Batch(Gathered):
         self._entries[key] = GatheredEntry(place + player.encode(), submissions, newest_ms, metadata, hidden)
 
     def _put_entry(
-        self, _at_ms: int, board_id: bytes, period_id: bytes, player: bytes, head: bytes, metadata: bytes, bits: int
+        self, _at_ms: int, board_id: bytes, period_id: bytes, player: bytes, head: bytes, metadata: bytes, hidden: int
     ) -> None:
         board = self._writer.board(self._connection, board_id.decode())
-        player_id, hidden = player.decode(), bool(bits & 1)
-        if bits & 2:
-            place, _, _ = unpack_head(head, len(board.tiebreaks))
-            player_id, hidden = self._past.admit((board.id, period_id.decode()), player_id, place, banned=hidden)
-        self._entry(board, period_id.decode(), player_id, head, metadata, hidden)
+        self._entry(board, period_id.decode(), player.decode(), head, metadata, bool(hidden))
+
+    def _put_past_entry(
+        self, _at_ms: int, board_id: bytes, period_id: bytes, player: bytes, head: bytes, metadata: bytes, hidden: int
+    ) -> None:
+        board = self._writer.board(self._connection, board_id.decode())
+        where, (place, _, _) = (board.id, period_id.decode()), unpack_head(head, len(board.tiebreaks))
+        player_id, is_hidden = self._past.admit(where, player.decode(), place, banned=bool(hidden))
+        self._entry(board, where[1], player_id, head, metadata, is_hidden)
 
     def _standings_begun(self, _at_ms: int, board: bytes, period_id: bytes, expires_ms: int | bool) -> None:
         self._begun[board.decode(), period_id.decode()] = expires_ms or None

@@ -36,8 +36,9 @@ def create(name: str, role: str, scopes: tuple[str, ...], days: int | None, data
         raise click.UsageError(f"--scope {unknown[0]}: there are {', '.join(Scope)}")
     if scopes and role != "admin":
         raise click.UsageError("--scope is for keys of role admin")
-    with connected(data_dir, durably=False) as lb:
+    with connected(data_dir) as lb:
         lb.claim.check()
+    with connected(data_dir, durably=False) as lb:
         issued = lb.credentials.create(
             name,
             ROLES[role],

@@ -36,7 +36,7 @@ def look_at_archive(place: Place) -> Finding:
             f"Start the database, or mend LEADERBOARD_DATABASE_URL; until then the journal grows. {IF_DAMAGED}",
         )
     if revision is None:
-        return ok(f"{summary}: not there yet; the worker makes it")
+        return ok(f"{summary}: not there; for a new store the worker makes it")
     if damage := place.archive.find_damage():
         return problem(
             summary,
@@ -65,6 +65,9 @@ def _try_to_write(place: Place, summary: str) -> Finding:
         with place.archive.write():
             pass
     except Problem as error:
+        if "locked" in _cause(error):
+            # A filling may hold it for longer than is waited for.
+            return warning(summary, "Another process has been writing to the archive for some seconds.", "Look again.")
         return problem(
             summary,
             f"The archive can be read, but takes no changes: {_cause(error)}",
@@ -98,12 +101,12 @@ def _relate(case: Case) -> Finding:
     if mark is None:
         return ok("the store is not marked, so there is nothing to compare")
     if position is None:
-        if not mark.archived:
+        if not mark.had_archive:
             return ok("nothing was archived yet")
         return problem(
             f"the store was archived up to record {mark.archived}, the archive holds nothing",
-            "The archive is new, and the store is not.",
-            "`leaderboard rebuild --archive` fills the archive; or put the archive's backup back.",
+            "The archive is new, or was taken away, and the store is not new.",
+            "Put it back if it was taken away; else `leaderboard rebuild --archive` fills the archive.",
         )
     relation = relation_of(case.lb, mark, position)
     if relation in (Relation.SAME, Relation.UNTRIMMED):

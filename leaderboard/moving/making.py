@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from leaderboard.anchors import anchors_after
 from leaderboard.api.board_schemas import BoardSchema
 from leaderboard.boards import TRIES, define_board, keeps_changing, kept_periods
 from leaderboard.definitions import KEEP_DAYS, longest_late_s
@@ -85,7 +86,8 @@ def read_exported(beginning: dict[str, Any], now_ms: int) -> Exported:
         }
         entries = sum(int(one["entries"]) for one in beginning["standings"])
         numbers = [season["season"] for season in beginning["seasons"]]
-        anchors = _ANCHORS.deserialize(beginning["anchors"])
+        # Files of earlier versions have none.
+        anchors = _ANCHORS.deserialize(beginning["anchors"] if "anchors" in beginning else anchors_after(board, {}, 0))
         unknown = {one for one in expiries if kind_of(one) not in anchors}
     except (KeyError, TypeError, AttributeError, ValueError, Problem) as error:
         if isinstance(error, WrongValue):

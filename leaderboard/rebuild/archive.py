@@ -23,7 +23,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, s
 from leaderboard import journal
 from leaderboard.archive import readers
 from leaderboard.archive.erasure import forget_player
-from leaderboard.archive.filling import CUT_OFF, IMPORT, end_filling, filled_by, note_filling
+from leaderboard.archive.filling import HALF_IMPORTED, IMPORT, end_filling, filled_by, note_filling
 from leaderboard.archive.readers import Position
 from leaderboard.journal import JournalGapError, Mark
 from leaderboard.rebuild import RebuildError
@@ -109,7 +109,7 @@ def take_for_whole(lb: Installation, *, anyway: bool) -> None:
             )
         if not anyway:
             if (filled_by(connection, lb.archive) or "").startswith(IMPORT):
-                raise RebuildError(f"{CUT_OFF}; or make the store from the part there is with --incomplete")
+                raise RebuildError(f"{HALF_IMPORTED}; or make the store from the part there is with --incomplete")
             raise RebuildError(
                 "the archive was not filled to its end, and the store is empty: put another archive in its place, or "
                 "make the store from the part there is with --incomplete"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,11 +44,12 @@ def first_keys(settings: Settings) -> FirstKeys:
     """
     path = settings.data_dir / FILE
     kept = _read(path)
-    # Not waiting for replicas: a secret that was not safe in time would be known to nobody. A key that is lost all the
+    with closing(open_installation(settings)) as asked:
+        asked.claim.check()
+    # A secret that was not safe in time would be known to nobody, so it is not waited for. A key that is lost all the
     # same is made anew at the next start.
     lb = open_installation(replace(settings, durability=Durability.EVERYSEC))
     try:
-        lb.claim.check()
         credentials = lb.credentials
         roles = {key.role for key in credentials.list()}
         made, missing = {}, []
@@ -97,7 +98,7 @@ def _write(path: Path, keys: Mapping[str, str]) -> None:
                 os.fsync(file.fileno())
             Path(temporary).replace(path)
         except BaseException:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 Path(temporary).unlink()
             raise
     except OSError as error:

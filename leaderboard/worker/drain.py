@@ -193,15 +193,14 @@ class Drain:
         mark = journal.read_mark(lb.store, lb.keys)
         if mark is None:
             raise DivergedError("the store is being rebuilt")
-        had_archive = bool(mark.archived or mark.rebuilt)
-        if had_archive and not lb.archive.exists():
+        if mark.had_archive and not lb.archive.exists():
             # Not made by us: what is put back in its place may have its log beside it.
             raise DivergedError(_MISSING)
         lb.archive.migrate()
         try:
             position = readers.take_lease(lb.archive, self._owner, lb.clock.now_ms())
         except LookupError:
-            if had_archive:
+            if mark.had_archive:
                 raise DivergedError(_MISSING) from None
             readers.begin(lb.archive, mark.generation)
             position = readers.take_lease(lb.archive, self._owner, lb.clock.now_ms())

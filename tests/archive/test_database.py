@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, InternalError, OperationalError, Prog
 
 from leaderboard.archive import connections
 from leaderboard.archive.database import Archive
-from leaderboard.errors import Problem
+from leaderboard.errors import Problem, SettingError
 from leaderboard.settings import Settings
 from tests.databases import PostgreSQL
 from tests.live import WITHIN_S
@@ -390,18 +390,41 @@ def test_a_file_that_was_exchanged_under_a_connection_is_the_new_one(in_a_file: 
     assert all_noted(in_a_file) == {"a": "1"}
 
 
-def test_a_new_file_is_made_although_another_has_the_former_open(in_a_file: Archive, file: Path) -> None:
+def test_no_file_is_made_beside_the_log_of_another(in_a_file: Archive, file: Path) -> None:
     with in_a_file.write() as connection:
         note(in_a_file, connection, "a", "1")
     with in_a_file.read():
         file.unlink()
         another = Archive(Settings(data_dir=file.parent))
+        logs = [file.with_name(file.name + end) for end in ("-wal", "-shm")]
+        with pytest.raises(SettingError, match=r"delete archive\.sqlite-wal and archive\.sqlite-shm, too"):
+            another.migrate()
+        assert [path.exists() for path in (file, *logs)] == [False, True, True]
+        for path in logs:
+            path.unlink()
+        # Although somebody still has the former open.
         another.migrate()
         assert all_noted(another) == {}
         with another.write() as connection:
             note(another, connection, "b", "2")
     assert all_noted(in_a_file) == {"b": "2"}
     another.close()
+
+
+def test_a_file_that_goes_while_it_is_opened_is_gone(
+    in_a_file: Archive, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_file.close()
+    use_wal = connections._use_wal
+
+    def take_away(connection: sqlite3.Connection) -> None:
+        use_wal(connection)
+        file.unlink(missing_ok=True)
+
+    monkeypatch.setattr(connections, "_use_wal", take_away)
+    with pytest.raises(Problem) as raised, in_a_file.write():
+        pytest.fail("nobody would find what is written there")
+    assert_away(raised)
 
 
 def test_a_file_that_may_be_written_to_again_is_written_to(in_a_file: Archive) -> None:

@@ -127,13 +127,20 @@ def test_a_file_that_is_damaged_is_a_problem(well: Ground, pages: slice, told_by
     assert "put a backup in its place" in told.says("archive.answers")
 
 
-def test_an_archive_that_takes_no_changes_is_a_problem(well: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_that_another_writes_to_for_long_is_a_warning(well: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "WAIT_S", 0.01)
     with closing(sqlite3.connect(well.folder / "archive.sqlite", isolation_level=None)) as another:
         another.execute("BEGIN IMMEDIATE")
         told = well.doctor()
+    assert told.complaints == {"archive.answers": "warning"}
+
+
+def test_an_archive_that_takes_no_changes_is_a_problem(well: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As with a file that may only be read.
+    monkeypatch.setattr(connections, "_PRAGMAS", ("query_only=ON",))
+    told = well.doctor()
     assert told.complaints == {"archive.answers": "problem"}
-    assert "takes no changes: database is locked" in told.says("archive.answers")
+    assert "takes no changes: attempt to write a readonly database" in told.says("archive.answers")
 
 
 def test_an_archive_of_a_newer_version_is_a_problem(well: Ground) -> None:

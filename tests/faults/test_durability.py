@@ -140,6 +140,16 @@ def test_a_secret_is_shown_although_no_replica_has_its_key(tmp_path: Path) -> No
         lb.close()
 
 
+def test_no_key_is_made_in_a_store_that_cannot_do_what_is_asked(tmp_path: Path) -> None:
+    with server(tmp_path / "store") as store:
+        settings = Settings(
+            redis_url=f"redis://127.0.0.1:{store.port}", data_dir=tmp_path / "data", durability=Durability.FSYNC
+        )
+        with pytest.raises(SettingError, match=r"LEADERBOARD_DURABILITY is fsync.*LEADERBOARD_STORE_BINARY"):
+            first_keys(settings)
+        assert store.raw.keys("lb:*:keys") == []
+
+
 def test_a_submission_is_acknowledged_when_it_is_on_the_disk(tmp_path: Path) -> None:
     options = ("--appendonly", "yes", "--appendfsync", "always")
     with server(tmp_path / "store", *options) as store, ExitStack() as stack:

@@ -16,7 +16,7 @@ import redis
 
 from leaderboard.archive import readers
 from leaderboard.claim import StoreLostError
-from leaderboard.errors import Problem
+from leaderboard.errors import Problem, SettingError
 from leaderboard.installation import Installation, open_installation
 from leaderboard.journal import JournalGapError
 from leaderboard.rebuild import needed, rebuild
@@ -363,6 +363,10 @@ def test_an_archive_that_was_taken_away_under_the_worker_is_missed(place_on_sqli
         while drain.step():
             pass
     else:
+        with pytest.raises(SettingError, match=r"put the file back; or, if it is lost, delete archive\.sqlite-wal"):
+            fill_archive(lb)
+        for end in ("-wal", "-shm"):
+            file.with_name(file.name + end).unlink()
         fill_archive(lb)
     assert numbers(place.raw) == []
     assert_archive_is_store(lb.archive, place.raw)

@@ -387,7 +387,7 @@ def test_killed_again_and_again_it_goes_on_and_nobody_is_let_in_before(
         assert process.returncode == -signal.SIGKILL
         reached.append(progress_of(there)["line"])
         # Nothing is claimed, rebuilt or answered from a part of it.
-        with pytest.raises(StoreLostError, match="an import of a whole installation was cut off here"):
+        with pytest.raises(StoreLostError, match="an import of a whole installation has not come to its end here"):
             there.lb.claim.check()
         assert "run `leaderboard import installation FILE` again" in there.run("rebuild", status=1)
         with pytest.raises(RebuildError):

@@ -5,7 +5,7 @@
 --          must be empty · then keys to drop
 --   args   1 board · 2 revision the caller saw, "0" for none · 3 new revision · 4 definition (JSON) · 5 state
 --          6 now_ms · 7 the most boards there may be · 8 how many of the keys must be empty
---          9 how many kept standings the caller saw · 10 where each calendar period begins (JSON)
+--          9 how many kept standings the caller saw · 10 what is remembered of its periods (JSON, leaderboard/anchors.py)
 --   reply  {"defined"} · {"stale"} · {"has_entries"} · {"too_many"} · {"journal_full"}
 --   cost   O(log B), and O(1) for each key checked
 local function define_board(keys, args)

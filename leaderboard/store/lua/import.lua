@@ -52,8 +52,7 @@ local function put_entry(keys, args)
     redis.call('HSET', keys[1], 'created_at', args[2])
     record('player', now, player, now, {})
   end
-  local bits = hidden and 1 or 0
-  record('entry', now, board, period_id, player, head, after.metadata, is_gone and bits + 2 or bits)
+  record(is_gone and 'past_entry' or 'entry', now, board, period_id, player, head, after.metadata, hidden and 1 or 0)
   audit_entry(bytes, head .. after.metadata)
   return {'put'}
 end
