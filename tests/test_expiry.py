@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from sqlalchemy import Connection
 
-from leaderboard.model import DAY_MS
+from leaderboard.installation import Installation
+from leaderboard.model import DAY_MS, Board
+from leaderboard.periods import to_datetime, to_ms
+from leaderboard.rebuild import rebuild, verification
+from leaderboard.settings import Settings
 from tests.client import Client
 from tests.conftest import SetClock
+from tests.moving.places import Place, places, take_text
 from tests.oracle import show_instant
 
 DAY_S = DAY_MS // 1000
+
+
+@pytest.fixture
+def place(settings: Settings, clock: SetClock) -> Iterator[Place]:
+    with places(settings, clock, "lb") as (made,):
+        yield made
 
 
 def daily(keep_days: int, settle_delay_s: int = 0) -> dict[str, Any]:
@@ -65,6 +80,45 @@ def test_what_lost_its_entries_goes_no_earlier(api: Client, raw: redis.Redis, cl
     api.submit("bob", 3, achieved_at=at)
     assert expiries(raw, day) == before
     assert api.table(query=f"&period=daily&period_id={day}") == [(1, "bob", 3)]
+
+
+def test_a_week_that_was_emptied_and_begins_on_another_day_goes_by_that(
+    place: Place, raw: redis.Redis, clock: SetClock, tmp_path: Path
+) -> None:
+    api, weekly = place.api, {"kind": "weekly", "keep_days": 1, "settle_delay_s": 0}
+    # On a Sunday.
+    clock.pass_ms((6 - to_datetime(clock.at_ms).weekday()) % 7 * DAY_MS)
+    api.define(periods=[weekly], late_s=0)
+    api.submit("alice", 9)
+    week = api.get("/v1/boards/main/standings")["period_id"]
+    api.admin.delete(f"/v1/admin/boards/main/entries/alice?period=weekly&period_id={week}&reason=x")
+    api.define(periods=[weekly | {"weekday": "saturday"}], late_s=0)
+    take_text(place, tmp_path / "rows", f"player,score,period_id\nbob,5,{week}\n", "main")
+    page = api.get("/v1/boards/main/standings")
+    assert (page["period_id"], len(page["entries"])) == (week, 1)
+    ends_ms = to_ms(datetime.fromisoformat(page["ends_at"]))
+    assert set(expiries(raw, week).values()) == {ends_ms + DAY_MS}
+
+
+def test_what_expires_while_a_rebuild_looks_at_it_is_not_missed(
+    place: Place, raw: redis.Redis, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.api.define(periods=[daily(1), {"kind": "alltime"}], late_s=0)
+    place.api.submit("alice", 9)
+    place.drain()
+    for key in raw.scan_iter("lb:*"):
+        raw.delete(key)
+    compare = verification._compare
+
+    def expired(lb: Installation, connection: Connection, board: Board, period_id: str) -> verification.Difference:
+        if period_id != "all":
+            clock.pass_ms(3 * DAY_MS)
+            raw.delete(*lb.keys.standings(board.id, period_id))
+        return compare(lb, connection, board, period_id)
+
+    monkeypatch.setattr(verification, "_compare", expired)
+    rebuild(place.lb)
+    assert place.api.table(query="&period=alltime") == [(1, "alice", 9)]
 
 
 def test_seasons_that_are_kept_for_ever_are_so_when_the_next_are_not(api: Client, raw: redis.Redis) -> None:

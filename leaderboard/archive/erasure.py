@@ -87,5 +87,13 @@ def leave_place(
     renamed = [(player, secrets.token_hex(6))] if stays else []
     renamed += [(nameless, shown_part(nameless)) for nameless in connection.execute(named_after).scalars()]
     for old, random in renamed:
-        before = stand_in(before, random)
+        before = free_name(connection, entries, board, period_id, stand_in(before, random))
         rename_entry(connection, entries, board, period_id, old, before)
+
+
+def free_name(connection: Connection, entries: Table, board: str, period_id: str, name: str) -> str:
+    """A stand-in, or the next behind it that no entry has: what is random in it may be that of another place, too."""
+    has = select(entries.c.player).where(entries.c.board == board, entries.c.period_id == period_id)
+    while connection.execute(has.where(entries.c.player == name)).first() is not None:
+        name = stand_in(name, shown_part(name))
+    return name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, or_, select
 
-from leaderboard.archive.erasure import last_before, leave_place
+from leaderboard.archive.erasure import free_name, last_before, leave_place
 from leaderboard.entries import STAND_IN, shown_part, stand_in
 
 if TYPE_CHECKING:
@@ -87,10 +87,10 @@ class Past:
         if anchor and self._order_key(where, anchor) != order_key:
             self._gathered.flush()
             name = stand_in(last_before(self._connection, self._entries, *where, place, order_key), shown_part(name))
-        while self._order_key(where, name) is not None:
-            # The same digits in another place.
-            name = stand_in(name, shown_part(name))
-        return name
+        if self._order_key(where, name) is None:
+            return name
+        self._gathered.flush()
+        return free_name(self._connection, self._entries, *where, name)
 
     def _order_key(self, where: _Where, player: str) -> bytes | None:
         """Where a player's entry stands, also one that is yet to be written."""

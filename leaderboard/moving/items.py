@@ -58,6 +58,9 @@ def make_item(
     achieved = at_ms if score.achieved_ms is None else score.achieved_ms
     if achieved > now + CLOCK_SKEW_MS:
         raise WrongValue("achieved_at is in the future")
+    newest = achieved if score.newest_ms is None else score.newest_ms
+    if not achieved <= newest <= now + CLOCK_SKEW_MS:
+        raise WrongValue("newest_at is in the future, or before achieved_at")
     if len(detach(score.metadata).metadata) > METADATA_LIMIT:
         raise WrongValue(f"metadata is longer than {METADATA_LIMIT} bytes")
     board = target.snapshot.board

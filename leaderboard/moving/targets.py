@@ -64,15 +64,17 @@ class Target:
             return None
         if kind is PeriodKind.SEASON:
             occurrence = self._season(period_id)
-        elif period is not None:
-            named = periods.occurrence_named(period, period_id)
+        else:
+            known = period or self.snapshot.former[kind]
+            named = periods.occurrence_named(known, period_id)
             if named is None or (named.starts_ms or 0) > now_ms:
                 raise WrongValue(f"the period {period_id} does not exist, or has not begun")
             occurrence = named
-        if period_id in self.foretold:
-            return self.foretold[period_id]
-        assert period is not None  # noqa: S101  else it is foretold
-        return expires_at(period, occurrence)
+        ends_ms, foretold_ms = occurrence.ends_ms, self.foretold.get(period_id)
+        if period_id in self.foretold and (foretold_ms is None or (ends_ms is not None and ends_ms <= foretold_ms)):
+            return foretold_ms
+        # What runs here does not go before it has ended, whatever was over there.
+        return expires_at(period, occurrence) if period else ends_ms
 
     def _season(self, period_id: str) -> Occurrence:
         board, season, number = self.snapshot.board, self.snapshot.season, int(period_id[1:])

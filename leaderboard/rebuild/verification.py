@@ -36,8 +36,7 @@ def verify_standings(lb: Installation, meanwhile: Callable[[], None] = lambda: N
 
     Of a store in use the archive must have everything, or they differ by what it has not got yet.
     """
-    tables, now = lb.archive.tables, lb.clock.now_ms()
-    found = []
+    tables, found = lb.archive.tables, []
     with lb.archive.read() as connection:
         known = {
             row.board: definitions.load(row.board, row.definition.encode())
@@ -46,9 +45,12 @@ def verify_standings(lb: Installation, meanwhile: Callable[[], None] = lambda: N
         }
         standings = connection.execute(select(tables.standings).order_by(*tables.standings.primary_key.columns)).all()
     for row in standings:
-        if row.expires_ms is None or row.expires_ms > now:
+        if row.expires_ms is None or row.expires_ms > lb.clock.now_ms():
             with lb.archive.read() as connection:
-                found.append(_compare(lb, connection, known[row.board], row.period_id))
+                compared = _compare(lb, connection, known[row.board], row.period_id)
+            # It may have expired while it was looked at.
+            if row.expires_ms is None or row.expires_ms > lb.clock.now_ms():
+                found.append(compared)
             meanwhile()
     return found
 

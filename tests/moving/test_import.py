@@ -353,6 +353,8 @@ def test_a_map_says_who_is_who_and_which_board_is_which(two_on_sqlite: list[Plac
         ({"score": 10**15 - 1}, "the scaled score is beyond the limit"),
         ({"tiebreaks": {"loses": 1}}, "the board has no tiebreak 'loses'"),
         ({"achieved_at": "2999-01-01"}, "achieved_at is in the future"),
+        ({"newest_at": "2999-01-01"}, "newest_at is in the future, or before achieved_at"),
+        ({"achieved_at": "2026-01-02", "newest_at": "2026-01-01"}, "newest_at is in the future, or before achieved_at"),
         ({"metadata": {"x": "y" * 1024}}, "metadata is longer than 1024 bytes"),
         ({"score": "x"}, "score is not a number"),
         ({"place": 1}, "unknown member 'place'"),

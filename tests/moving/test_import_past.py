@@ -92,6 +92,10 @@ def test_equal_digits_in_another_place_are_another_entry(place: Place, tmp_path:
     put(place, tmp_path, "-ffffffffffff")
     put(place, tmp_path, "-ffffffffffff", score=4)
     assert kept(place) == ["\x0100000000ffffffffffff", "\x0100000001ffffffffffff"]
+    # Also where one of them is renamed.
+    put(place, tmp_path, "alice", "-ffffffffffff", score=3)
+    put(place, tmp_path, "alice", score=2)
+    assert kept(place) == [*(f"\x010000000{number}ffffffffffff" for number in range(3)), "alice"]
 
 
 def test_a_banned_player_stays_as_it_is_and_comes_hidden(place: Place, tmp_path: Path) -> None:

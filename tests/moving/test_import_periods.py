@@ -123,6 +123,26 @@ def test_seasons_that_are_over_are_so_while_the_board_has_none(
         assert place.api.table(query="&period=season&period_id=s2") == []
 
 
+@pytest.mark.parametrize("days", [40, 5], ids=["gone there", "over there"])
+def test_what_runs_here_does_not_end_by_what_is_over_there(
+    two: list[Place], raw: redis.Redis, tmp_path: Path, days: int
+) -> None:
+    here, there = two
+    seasons = [{"kind": "season", "keep_days": 30}, *ALLTIME]
+    here.api.define(periods=seasons)
+    here.api.submit("old", 9)
+    here.api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
+    here.clock.pass_ms(days * DAY_MS)
+    there.api.define(periods=seasons)
+    # It has entries, so it is not brought to the season of here.
+    there.api.submit("zoe", 1)
+    there.api.admin.delete("/v1/admin/boards/main/entries/zoe?period=season&reason=x")
+    move(here, there, tmp_path / "main.jsonl")
+    there.api.submit("carol", 5)
+    assert there.api.table(query="&period=season") == [(1, "old", 9), (2, "carol", 5)]
+    assert raw.pexpiretime("other:{0}:entries:main:s1") == -1
+
+
 def test_a_kind_that_was_imported_cannot_begin_at_another_time(two: list[Place], tmp_path: Path) -> None:
     here, there = two
     here.api.define(periods=ALLTIME)

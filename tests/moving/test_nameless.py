@@ -170,6 +170,18 @@ def test_equal_digits_in_another_place_are_another_entry(place: Place, raw: redi
     assert ids(raw, week)[-2:] == [b"\x0100000000eeeeeeeeeeee", b"\x0100000001eeeeeeeeeeee"]
 
 
+def test_equal_digits_of_two_places_stay_two_when_one_is_renamed(
+    place: Place, raw: redis.Redis, tmp_path: Path
+) -> None:
+    week = last_week(place)
+    take_text(place, tmp_path / "rows", rows(place, week, "-ffffffffffff", score=7), "main")
+    take_text(place, tmp_path / "more", rows(place, week, "alice", "-ffffffffffff"), "main")
+    take_text(place, tmp_path / "again", rows(place, week, "alice", score=3), "main")
+    assert ids(raw, week) == [b"\x0100000000ffffffffffff", b"\x0100000001ffffffffffff", b"alice"]
+    place.drain()
+    assert_archive_is_store(place.lb.archive, raw)
+
+
 def test_what_comes_with_them_is_not_kept(place: Place, raw: redis.Redis, tmp_path: Path) -> None:
     week, at = last_week(place), show_instant(place.clock.at_ms - 8 * DAY_MS)
     line = f'-ffffffffffff,5,{week},{at},Joe,"{{""n"": 1}}"'

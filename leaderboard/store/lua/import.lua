@@ -27,7 +27,10 @@ local function put_entry(keys, args)
   }
   local head = encode_head(after)
   local kept, expires_at = redis.call('ZSCORE', keys[3], period_id), args[7]
-  if kept then expires_at = kept == 'inf' and '' or number_text(tonumber(kept)) end
+  -- Of standings that are empty the definition says the end, unless that has passed: it may have changed meanwhile.
+  if kept and (tonumber(kept) <= now or redis.call('EXISTS', standings.entries) == 1) then
+    expires_at = kept == 'inf' and '' or number_text(tonumber(kept))
+  end
   local is_gone = expires_at ~= '' and tonumber(expires_at) <= now
   if nameless and not is_gone then player = admit_stand_in(standings, after, player) end
   local bytes = redis.call('HGET', standings.entries, player)

@@ -23,6 +23,16 @@ local function named_after(standings, index, entry)
   return anchor, tonumber(number, 16) + 1
 end
 
+-- A stand-in that no entry has, with this number or a later one, and the number behind it: the random characters may be
+-- those of another place, too.
+local function free_name(standings, anchor, number, random)
+  while true do
+    local name = string.format('%s\1%08x%s', anchor, number, random)
+    number = number + 1
+    if redis.call('HEXISTS', standings.entries, name) == 0 then return name, number end
+  end
+end
+
 -- The stand-in with these random characters at a place; nil where there is none.
 local function known_stand_in(standings, entry, random)
   local index = count_before(standings.order, entry.score, entry.prefix)
@@ -52,12 +62,7 @@ local function admit_stand_in(standings, entry, stand_in)
   if anchor ~= '' and not (bytes and string.sub(bytes, 1, #place) == place) then
     anchor, number = named_after(standings, count_before(standings.order, entry.score, entry.prefix .. anchor), entry)
   end
-  -- The same random characters may be those of another place.
-  while true do
-    stand_in = string.format('%s\1%08x%s', anchor, number, random)
-    if redis.call('HEXISTS', standings.entries, stand_in) == 0 then return stand_in end
-    number = number + 1
-  end
+  return (free_name(standings, anchor, number, random))
 end
 
 -- The nameless entries from this index on that are named after `player`, in order.
@@ -95,12 +100,13 @@ local function leave_place(standings, player, entry, random, now, board, period_
   local anchor, number = named_after(standings, place, entry)
   if stays then
     entry.metadata = ''
-    local to = string.format('%s\1%08x%s', anchor, number, random)
+    local to
+    to, number = free_name(standings, anchor, number, random)
     rename_entry(standings, entry, encode_head(entry), player, to, now, board, period_id)
-    number = number + 1
   end
-  for i, from in ipairs(behind) do
-    local to = string.format('%s\1%08x%s', anchor, number + i - 1, string.sub(from, -12))
+  for _, from in ipairs(behind) do
+    local to
+    to, number = free_name(standings, anchor, number, string.sub(from, -12))
     rename_entry(standings, entry, redis.call('HGET', standings.entries, from), from, to, now, board, period_id)
   end
   return stays
