@@ -22,6 +22,9 @@ from leaderboard.archive.writer import Writer, _Batch
 from leaderboard.installation import Installation
 from leaderboard.journal import Record
 from leaderboard.model import DAY_MS
+from leaderboard.moving.foreign import ForeignScore
+from leaderboard.moving.items import make_item
+from leaderboard.moving.targets import Targets
 from leaderboard.outlier_reviews import look_at
 from leaderboard.settings import Settings
 from leaderboard.worker.drain import Drain
@@ -79,6 +82,7 @@ def everything(api: Client, clock: SetClock) -> None:
     review_some(api)
     api.admin.post("/v1/admin/boards/main/reset", {"season": "s1"})
     find_one(api)
+    import_into_the_past(api)
     api.define("plays", rules={"attempts": {"most": 9}})
     attempts = [api.server.post("/v1/boards/plays/attempts", {"player": "eve"}, expect=201) for _ in range(2)]
     api.submit("eve", 1, "plays", attempt=attempts[0]["attempt"])
@@ -86,6 +90,15 @@ def everything(api: Client, clock: SetClock) -> None:
     api.admin.delete("/v1/admin/boards/gone")
     issue_key(api, "server")
     api.admin.put("/v1/admin/maintenance", {"reason": "moving house"})
+
+
+def import_into_the_past(api: Client) -> None:
+    """An entry of a week that has expired."""
+    lb, week = api.http.application.extensions["leaderboard"], "2024-W10"
+    score = ForeignScore("main", "frank", 5, {}, lb.clock.now_ms(), b"", None, 1, week)
+    # As an import sends it, which archives it at once.
+    item = make_item(lb, score, "frank", Targets(lb).of("main"), week, lb.clock.now_ms(), "")
+    assert lb.store.change(*item.call) == [b"put"]
 
 
 def review_some(api: Client) -> None:

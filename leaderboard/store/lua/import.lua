@@ -55,7 +55,11 @@ local function put_entry(keys, args)
     redis.call('HSET', keys[1], 'created_at', args[2])
     record('player', now, player, now, {})
   end
-  record(is_gone and 'past_entry' or 'entry', now, board, period_id, player, head, after.metadata, hidden and 1 or 0)
+  if is_gone then
+    record('past_entry', now, board, period_id, player, head, after.metadata, hidden and 1 or 0)
+  else
+    record('entry', now, board, period_id, player, head, after.metadata, hidden and 1 or 0)
+  end
   audit_entry(bytes, head .. after.metadata)
   return {'put'}
 end
