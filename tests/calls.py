@@ -70,7 +70,7 @@ def unchanged(raw: redis.Redis) -> Iterator[None]:
     after, _ = _contents(raw)
     passed_ms = (time.monotonic() - begun) * 1000
     differing = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-    ended = {key for key, end_ms in ends.items() if after.get(key) is None and 0 <= end_ms <= passed_ms}
+    ended = {key for key, end_ms in ends.items() if after.get(key) is None and end_ms != -1 and end_ms <= passed_ms}
     changed = differing - ended
     assert not changed, f"changed: {sorted(changed)}"
 
@@ -84,7 +84,7 @@ def refused_without_a_trace(board: Client, raw: redis.Redis, body: bytes | str, 
 
 
 def _contents(raw: redis.Redis) -> tuple[dict[bytes, bytes | None], dict[bytes, int]]:
-    """What each key holds, and the milliseconds until it expires: -1 for one that does not."""
+    """What each key holds, and how many ms until it expires: -1 for one that does not, -2 for one that just has."""
     keys = [key for key in raw.scan_iter("lb:*", count=1000) if not key.startswith(b"lb:{0}:calls:")]
     with raw.pipeline(transaction=False) as pipeline:
         for key in keys:

@@ -65,8 +65,8 @@ class Target:
         if kind is PeriodKind.SEASON:
             occurrence = self._season(period_id)
         else:
-            known = period or self.snapshot.former[kind]
-            named = periods.occurrence_named(known, period_id)
+            known = period or self.snapshot.former.get(kind)
+            named = periods.occurrence_named(known, period_id) if known else None
             if named is None or (named.starts_ms or 0) > now_ms:
                 raise WrongValue(f"the period {period_id} does not exist, or has not begun")
             occurrence = named
